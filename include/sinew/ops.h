@@ -1,0 +1,99 @@
+// Dense ops. Every op checks shapes and dtypes (throws `op: fact (values)`), returns new storage,
+// and is recorded on the active tape. f32 and f64 unless said otherwise; dtypes are never mixed.
+// Binary ops broadcast as NumPy does; their gradients are summed back over broadcast axes.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "sinew/tensor.h"
+
+namespace sinew {
+
+// --- elementwise, one input -----------------------------------------------------------------
+Tensor neg(const Tensor& x);       // -x
+Tensor abs(const Tensor& x);       // |x|; derivative sign(x), 0 at 0
+Tensor exp(const Tensor& x);       // e^x
+Tensor log(const Tensor& x);       // ln x
+Tensor sqrt(const Tensor& x);      // x^(1/2)
+Tensor square(const Tensor& x);    // x^2
+Tensor sin(const Tensor& x);       // sin x, x in radians
+Tensor cos(const Tensor& x);       // cos x
+Tensor tanh(const Tensor& x);      // tanh x
+Tensor relu(const Tensor& x);      // max(x, 0); derivative 0 at 0
+Tensor gelu(const Tensor& x);      // x Phi(x), exact: x/2 (1 + erf(x / sqrt 2))
+Tensor sigmoid(const Tensor& x);   // 1 / (1 + e^-x)
+Tensor softplus(const Tensor& x);  // ln(1 + e^x); x itself for x > 20, as in PyTorch
+Tensor affine(const Tensor& x, double scale, double shift);  // scale x + shift
+Tensor pow(const Tensor& x, double exponent);                // x^exponent
+Tensor clamp(const Tensor& x, double low, double high);  // derivative 1 where low <= x <= high
+
+// --- elementwise, two inputs ----------------------------------------------------------------
+Tensor add(const Tensor& a, const Tensor& b);      // a + b
+Tensor sub(const Tensor& a, const Tensor& b);      // a - b
+Tensor mul(const Tensor& a, const Tensor& b);      // a b
+Tensor div(const Tensor& a, const Tensor& b);      // a / b
+Tensor pow(const Tensor& a, const Tensor& b);      // a^b, for a > 0 (d/db needs ln a)
+Tensor minimum(const Tensor& a, const Tensor& b);  // at a tie each side gets half the gradient
+Tensor maximum(const Tensor& a, const Tensor& b);  // likewise
+Tensor less(const Tensor& a, const Tensor& b);     // u8: 1 where a < b; no gradient
+Tensor equal(const Tensor& a, const Tensor& b);    // u8: 1 where a == b; no gradient
+// cond ? a : b, cond u8 of any shape that broadcasts with a and b.
+Tensor where(const Tensor& cond, const Tensor& a, const Tensor& b);
+// To another element type, rounding to nearest even for bf16, truncating to i32 and u8.
+// Gradients are cast back.
+Tensor cast(const Tensor& x, DType dtype);
+
+// --- reductions; an empty list of axes means all --------------------------------------------
+// Sums run in a fixed order that does not depend on the number of threads.
+enum class Keep : uint8_t { drop, dims };  // drop the reduced axes, or keep them with size 1
+Tensor sum(const Tensor& x, const std::vector<int>& axes = {}, Keep keep = Keep::drop);
+Tensor mean(const Tensor& x, const std::vector<int>& axes = {}, Keep keep = Keep::drop);
+// Largest and smallest element; the gradient is shared equally among ties; NaN wins.
+Tensor max(const Tensor& x, const std::vector<int>& axes = {}, Keep keep = Keep::drop);
+Tensor min(const Tensor& x, const std::vector<int>& axes = {}, Keep keep = Keep::drop);
+Tensor argmax(const Tensor& x);  // i32, over the last axis, first of equals; no gradient
+// Sums x over the axes in which `shape` has size 1 or lacks the axis: the adjoint of broadcasting.
+Tensor sum_to(const Tensor& x, const Shape& shape);
+Tensor broadcast_to(const Tensor& x, const Shape& shape);
+
+// --- matmul ---------------------------------------------------------------------------------
+enum class Trans : uint8_t { no, yes };
+// op(a) op(b) [+ bias], a (m, k) and b (k, n) after the transposes, bias (n). Both of rank 2,
+// except that an untransposed a may have leading axes: (..., k) -> (..., n).
+Tensor matmul(const Tensor& a, const Tensor& b, Trans trans_a = Trans::no,
+              Trans trans_b = Trans::no, const Tensor& bias = {});
+
+// --- shape ----------------------------------------------------------------------------------
+Tensor reshape(const Tensor& x, const Shape& shape);  // shares storage
+Tensor permute(const Tensor& x, const std::vector<int>& axes);  // out.dim(i) = x.dim(axes[i])
+Tensor slice(const Tensor& x, int axis, int64_t first, int64_t count);
+Tensor concat(const std::vector<Tensor>& parts, int axis);
+// Rows of the leading axis: out[i] = x[index[i]], index i32 (m). Throws if out of range.
+Tensor gather(const Tensor& x, const Tensor& index);
+// The adjoint: out (rows, ...) starts at 0, out[index[i]] += x[i], in the order of i.
+Tensor scatter_add(const Tensor& x, const Tensor& index, int64_t rows);
+
+// --- softmax, norms, losses -----------------------------------------------------------------
+Tensor softmax(const Tensor& x);      // over the last axis, shifted by the row's maximum
+Tensor log_softmax(const Tensor& x);  // over the last axis
+// x / sqrt(mean(x^2) + eps) * scale over the last axis; scale (n).
+Tensor rms_norm(const Tensor& x, const Tensor& scale, double eps = 1e-6);
+// (x - mean) / sqrt(var + eps) * weight + bias over the last axis; population variance.
+Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps = 1e-5);
+// Mean over rows of -log_softmax(logits)[label]; logits (..., classes), labels i32 (...).
+Tensor cross_entropy(const Tensor& logits, const Tensor& labels);
+// Means over all elements; prediction and target of one shape.
+Tensor mse(const Tensor& prediction, const Tensor& target);  // (p - t)^2
+Tensor l1(const Tensor& prediction, const Tensor& target);   // |p - t|
+// d^2 / (2 beta) where |d| < beta, else |d| - beta / 2.
+Tensor smooth_l1(const Tensor& prediction, const Tensor& target, double beta = 1.0);
+// d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2).
+Tensor huber(const Tensor& prediction, const Tensor& target, double delta = 1.0);
+
+// --- random masks (Philox stream of this thread, see random.h) --------------------------------
+// x * mask / (1 - p), each element kept with probability 1 - p; p in [0, 1).
+Tensor dropout(const Tensor& x, double p);
+// The same with one decision per element of the leading axis (stochastic depth).
+Tensor drop_path(const Tensor& x, double p);
+
+}  // namespace sinew

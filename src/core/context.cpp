@@ -1,0 +1,95 @@
+// The per-thread context and its public accessors (device.h).
+#include "core/context.h"
+
+#include <sched.h>
+
+#include "sinew/error.h"
+
+namespace sinew {
+namespace {
+
+int available_processors() {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+  const int count = CPU_COUNT(&set);
+  return count < 1 ? 1 : count;
+}
+
+Isa best_isa() {
+  for (Isa level : {Isa::avx512, Isa::avx2})
+    if (supports(level)) return level;
+  return Isa::generic;
+}
+
+}  // namespace
+
+Context::Context()
+    : threads(available_processors()),
+      isa(best_isa()),
+      pool(std::make_shared<Pool>(Device::cpu)) {}
+
+Context& context() {
+  thread_local Context current;
+  return current;
+}
+
+const char* name(Device device) { return device == Device::cpu ? "cpu" : "cuda"; }
+
+const char* name(Isa isa) {
+  switch (isa) {
+    case Isa::generic: return "generic";
+    case Isa::avx2: return "avx2";
+    case Isa::avx512: return "avx512";
+  }
+  return "?";
+}
+
+Isa parse_isa(const std::string& text) {
+  if (text == "auto") return best_isa();
+  for (Isa level : {Isa::generic, Isa::avx2, Isa::avx512})
+    if (text == name(level)) return level;
+  throw Error("isa: unknown level (" + text + "; generic, avx2, avx512 or auto)");
+}
+
+bool supports(Isa level) {
+  switch (level) {
+    case Isa::generic: return true;
+    case Isa::avx2:
+#ifdef SINEW_AVX2
+      return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#else
+      return false;
+#endif
+    case Isa::avx512:
+#ifdef SINEW_AVX512
+      return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+             __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+             __builtin_cpu_supports("avx512cd");
+#else
+      return false;
+#endif
+  }
+  return false;
+}
+
+int threads() { return context().threads; }
+
+void set_threads(int count) {
+  if (count < 1) throw Error("threads: count below 1 (" + std::to_string(count) + ")");
+  context().threads = count;
+}
+
+Isa isa() { return context().isa; }
+
+void set_isa(Isa level) {
+  if (!supports(level))
+    throw Error(std::string("isa: not available in this build on this processor (") + name(level) +
+                ")");
+  context().isa = level;
+}
+
+MemoryStats memory() { return context().pool->stats(); }
+void reset_memory_high_water() { context().pool->reset_high_water(); }
+void release_cached_memory() { context().pool->trim(); }
+
+}  // namespace sinew

@@ -1,0 +1,49 @@
+// The per-thread state behind the public functions of device.h, tape.h, random.h and step.h.
+#pragma once
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "core/pool.h"
+#include "sinew/tensor.h"
+
+namespace sinew {
+
+class Tape;
+
+// What a recording Step collects: every kernel call, and the buffers that they use and that are
+// not the step's own.
+struct Recorder {
+  std::vector<std::function<void()>> calls;
+  std::vector<std::shared_ptr<Buffer>> keep;
+  std::shared_ptr<Pool> pool;
+};
+
+struct Context {
+  Context();
+  Device device = Device::cpu;
+  int threads;
+  Isa isa;
+  std::shared_ptr<Pool> pool;
+  Tape* tape = nullptr;
+  Recorder* recorder = nullptr;
+  Tensor mask_state;  // random.h: {seed lo, seed hi, counter lo, counter hi}, made at first use
+};
+
+Context& context();  // of the calling thread
+
+// Sets a member of the context for a scope.
+template <class T>
+class Scoped {
+ public:
+  Scoped(T& slot, T value) : slot_(slot), former_(std::move(slot)) { slot_ = std::move(value); }
+  ~Scoped() { slot_ = std::move(former_); }
+  Scoped(const Scoped&) = delete;
+  Scoped& operator=(const Scoped&) = delete;
+
+ private:
+  T& slot_;
+  T former_;
+};
+
+}  // namespace sinew

@@ -1,0 +1,39 @@
+// For *.cpu.cpp: splits n items over threads. Which thread runs an item never changes its result:
+// kernels that sum make fixed partial sums per item and add them in order afterwards.
+#pragma once
+#include <cstdint>
+
+#include "core/exec.h"
+
+namespace sinew {
+namespace {
+
+// Calls f(i) for 0 <= i < n; `cost` is the work of one item in element operations. Small work runs
+// on the calling thread: a barrier costs microseconds.
+template <class F>
+inline void parallel_for(const Cpu& device, int64_t n, int64_t cost, const F& f) {
+  constexpr int64_t worth_a_thread = 16384;
+  const int64_t wanted = n * cost / worth_a_thread;
+  const int64_t limit = n < device.threads ? n : device.threads;
+  const int threads = static_cast<int>(wanted < limit ? wanted : limit);
+  if (threads <= 1) {
+    for (int64_t i = 0; i < n; ++i) f(i);
+    return;
+  }
+#pragma omp parallel for schedule(static) num_threads(threads)
+  for (int64_t i = 0; i < n; ++i) f(i);
+}
+
+// Fixed pieces of a long range: f(first, count) with count <= piece.
+template <class F>
+inline void parallel_pieces(const Cpu& device, int64_t n, int64_t piece, int64_t cost,
+                            const F& f) {
+  const int64_t pieces = (n + piece - 1) / piece;
+  parallel_for(device, pieces, piece * cost, [&](int64_t p) {
+    const int64_t first = p * piece;
+    f(first, n - first < piece ? n - first : piece);
+  });
+}
+
+}  // namespace
+}  // namespace sinew
