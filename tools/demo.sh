@@ -4,7 +4,8 @@
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 
-need gnuplot=gnuplot-nox
+commands+=("gnuplot=gnuplot-nox")
+install_missing
 configure build --buildtype=release
 build build examples/digits
 say "Training on examples/data/digits.csv; results go to out/digits"

@@ -22,10 +22,9 @@ has_header() {
     g++ -E -x c++ -I/usr/include/eigen3 -I.deps/include - >/dev/null 2>&1
 }
 
-# Prints the packages that lack, given more COMMAND=PACKAGE pairs.
 missing_packages() {
   local pair
-  for pair in "${commands[@]}" "$@"; do
+  for pair in "${commands[@]}"; do
     command -v "${pair%%=*}" >/dev/null || printf '%s\n' "${pair##*=}"
   done
   for pair in "${headers[@]}"; do
@@ -45,10 +44,9 @@ apt_install() {
     apt-get install -y -qq --no-install-recommends "$@" >/dev/null
 }
 
-# Installs what the build needs, and more COMMAND=PACKAGE pairs.
-need() {
+install_missing() {
   local missing
-  mapfile -t missing < <(missing_packages "$@")
+  mapfile -t missing < <(missing_packages)
   [ "${#missing[@]}" -eq 0 ] && return
   command -v apt-get >/dev/null ||
     fail "please install what these Debian packages hold, then try again: ${missing[*]}"

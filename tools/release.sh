@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Builds the static, stripped `sinew` binary into build-release/sinew and checks that it is portable:
-# no shared library, under 8 MB, starts in under 20 ms.   tools/release.sh
+# no shared library, under 8 MB, starts in under 20 ms.
+#   tools/release.sh [OPTION FOR meson setup]...
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 export CXX=g++ LC_ALL=C
 max_bytes=8000000 max_start_us=20000
 
-need
+install_missing
 configure build-release --buildtype=release -Dstatic=true --prefer-static "$@"
 build build-release tools/sinew
 binary=build-release/sinew

@@ -5,7 +5,7 @@ set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 trap '[ "${tested:-}" ] || echo "0 passed, 1 failed"' EXIT
 
-need
+install_missing
 configure build --buildtype=release
 build build
 tested=1
