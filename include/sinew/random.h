@@ -17,11 +17,11 @@ class TorchGenerator {
   explicit TorchGenerator(int64_t value = unseeded) { seed(value); }
   void seed(int64_t value);
 
-  uint32_t u32();                     // the next output
-  uint64_t u64();                     // two outputs, the first is the high half
-  int64_t i63();                      // u64() without its top bit
-  uint32_t below(int64_t m);          // u32() mod m; throws unless 1 <= m < 2^28
-  float uniform(float a, float b);    // one output: its low 24 bits / 2^24 * (b - a) + a
+  uint32_t u32();                               // the next output
+  uint64_t u64();                               // two outputs, the first is the high half
+  int64_t i63();                                // u64() without its top bit
+  uint32_t below(int64_t m);                    // u32() mod m; throws unless 1 <= m < 2^28
+  float uniform(float a, float b);              // one output: its low 24 bits / 2^24 * (b - a) + a
   std::vector<int32_t> permutation(int64_t m);  // of 0 .. m-1; throws unless 0 <= m < 2^31
 
   // 624 words and the position in them: everything, so that a checkpoint can continue the stream.
@@ -50,7 +50,7 @@ class NumpyGenerator {
   uint32_t u32();    // half of a 64-bit draw, the low half first; the other one is kept for later
   double uniform();  // [0, 1): the top 53 bits of u64() / 2^53
   double uniform(double a, double b) { return a + (b - a) * uniform(); }
-  double normal();   // mean 0, standard deviation 1
+  double normal();  // mean 0, standard deviation 1
   double normal(double mean, double deviation) { return mean + deviation * normal(); }
   std::vector<int32_t> permutation(int64_t m);  // of 0 .. m-1; throws unless 0 <= m < 2^31
 

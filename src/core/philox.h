@@ -32,8 +32,6 @@ SINEW_HD PhiloxCounter philox(PhiloxCounter c, PhiloxKey key) {
 }
 
 // (floor(u / 2^9) + 1/2) / 2^23: 2^23 equally spaced values, exact in f32, never 0 and never 1.
-SINEW_HD float open_uniform(uint32_t u) {
-  return (static_cast<float>(u >> 9) + 0.5f) * 0x1p-23f;
-}
+SINEW_HD float open_uniform(uint32_t u) { return (static_cast<float>(u >> 9) + 0.5f) * 0x1p-23f; }
 
 }  // namespace sinew

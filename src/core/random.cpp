@@ -112,7 +112,8 @@ uint32_t mix(uint32_t x, uint32_t y) {
 // Four 64-bit words from a 64-bit seed. A seed has at most two 32-bit words, so that all of it
 // fits the pool of four and a missing high word equals a zero one.
 std::array<uint64_t, 4> seed_words(uint64_t seed) {
-  std::array<uint32_t, 4> pool{static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32), 0, 0};
+  std::array<uint32_t, 4> pool{static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32), 0,
+                               0};
   Hash in{0x43b0d7e5u, 0x931e8875u}, out{0x8b51f9ddu, 0x58f38dedu};
   for (uint32_t& p : pool) p = in(p);
   for (size_t from = 0; from < 4; ++from)
