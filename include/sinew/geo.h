@@ -1,0 +1,90 @@
+// Geometric sparse layers: which inputs each output reads (connectivity).
+//
+// Cells of an H x W grid are numbered row by row, cell = row * W + column. Every output reads
+// exactly k inputs; an input may occur several times among them.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sinew/random.h"
+#include "sinew/tensor.h"
+
+namespace sinew {
+
+// --- connectivity ---------------------------------------------------------------------------
+enum class Pattern : uint8_t { local, random, hash };
+enum class WrapMode : uint8_t { clamp, wrap };
+enum class OffsetOrder : uint8_t { reference, distance };
+
+// From text, in any case; throw for an unknown name.
+Pattern parse_pattern(const std::string& text);           // "local", "random", "hash"
+WrapMode parse_wrap_mode(const std::string& text);        // "clamp", "wrap"
+OffsetOrder parse_offset_order(const std::string& text);  // "reference", "distance"
+
+// An output's candidates are the cells at `offsets` (row, column) from it, in order; without
+// offsets those of the window of `radius`, row by row. Outside the grid, clamp takes the nearest
+// border cell and wrap the opposite side, so that a candidate can occur several times.
+//   local:  the first k candidates, starting over when there are fewer
+//   random: k draws from one stream for the whole table
+//   hash:   k draws from a stream of each output's own, of seed + (output + 1) * 1000003
+// Without repeats, candidates are made unique, and the draws become the head of a permutation.
+struct ConnectivityOptions {
+  std::vector<int64_t> shape = {};  // {H, W}
+  int64_t k = 0;                    // inputs of an output
+  Pattern pattern = Pattern::local;
+  std::optional<int64_t> radius = 1;  // none: the smallest with k different candidates everywhere
+  std::optional<std::vector<std::vector<int64_t>>> offsets = std::nullopt;  // {{row, column}, ...}
+  WrapMode wrap_mode = WrapMode::clamp;
+  std::optional<int64_t> seed = std::nullopt;  // none: random draws from `global`, hash takes 0
+  // False drops the offset (0, 0); clamp and wrap may still lead back to the cell itself.
+  bool include_self = true;
+  bool allow_repeats = true;
+  // Beyond the reference. Distance: the nearest offsets first, equally near ones in their order.
+  OffsetOrder offset_order = OffsetOrder::reference;
+  // k different inputs: no repeats, without include_self never the cell itself, and the window
+  // grows from `radius` until every cell has k different candidates.
+  bool distinct = false;
+  int64_t dilation = 1;  // multiplies every offset
+};
+
+// An index table and its reverse. Built by the functions below and never changed; layers share it.
+struct Connectivity {
+  int64_t n_in = 0;
+  int64_t n_out = 0;
+  int64_t k = 0;
+  std::vector<int32_t> table;          // (n_out, k): the inputs of each output
+  std::vector<int32_t> reverse_start;  // (n_in + 1): where each input's edges start
+  std::vector<int32_t> reverse_edge;   // (n_out * k): edges o * k + j that read it, ascending
+};
+using SharedConnectivity = std::shared_ptr<const Connectivity>;
+
+// The table of a grid: n_in = n_out = H * W. Throws for options out of range, and where repeats
+// are not allowed if a cell has fewer than k different candidates. Only random without a seed
+// draws from `global`; the form without `global` throws there.
+SharedConnectivity make_connectivity(const ConnectivityOptions& options, TorchGenerator& global);
+SharedConnectivity make_connectivity(const ConnectivityOptions& options);
+
+// A given table (n_out, k) of inputs in [0, n_in). Throws for sizes below 1, a wrong number of
+// entries, or an entry out of range.
+SharedConnectivity make_connectivity(int64_t n_in, int64_t n_out, int64_t k,
+                                     std::vector<int32_t> table);
+
+// The table as a list of edges: src = table row by row, dst = each output k times.
+struct EdgeList {
+  std::vector<int64_t> src;
+  std::vector<int64_t> dst;
+};
+EdgeList edge_list(const Connectivity& connectivity);
+
+// --- the sparse layer -------------------------------------------------------------------------
+// y[b, o] = bias[o] + sum_j weight[o, j] x[b, table[o, j]]
+// x (..., n_in) of rank >= 2, weight (n_out, k), bias (n_out) or undefined -> (..., n_out). Inputs
+// that a table row names twice have independent weights that add up. Memory O(B n): the gathered
+// (B, n, k) values are never stored. Deterministic; differentiable to any order.
+Tensor geo_linear(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                  const SharedConnectivity& connectivity);
+
+}  // namespace sinew
