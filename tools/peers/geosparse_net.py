@@ -68,15 +68,20 @@ def index_table(shape, k, pattern="local", radius=1, offsets=None, wrap_mode="cl
 # ---- layers -----------------------------------------------------------------------------------
 
 class GeoSparseLinear(nn.Module):
-    """y[b, o] = bias[o] + sum_j weight[o, j] * x[b, table[o, j]]"""
+    """y[b, o] = bias[o] + sum_j weight[o, j] * x[b, table[o, j]]
 
-    def __init__(self, table):
+    `gather` is how x is collected: "index" (x[:, table]) or "index_select". Same numbers; the
+    backward pass of index_select is faster on the CPU.
+    """
+
+    def __init__(self, table, gather="index"):
         super().__init__()
+        self.gather = gather
         n, k = table.shape
         self.weight = nn.Parameter(torch.empty(n, k))
         self.bias = nn.Parameter(torch.empty(n))
         self.register_buffer("in_index_per_out", table)
-        # Not used in the gather form; saved reference weights hold them.
+        # Saved reference weights hold these two as well.
         self.register_buffer("src_index", table.reshape(-1))
         self.register_buffer("dst_index", torch.arange(n).repeat_interleave(k))
         bound = 1 / math.sqrt(k)
@@ -84,7 +89,10 @@ class GeoSparseLinear(nn.Module):
         nn.init.uniform_(self.bias, -bound, bound)
 
     def forward(self, x):
-        gathered = x[:, self.in_index_per_out]
+        if self.gather == "index":
+            gathered = x[:, self.in_index_per_out]
+        else:
+            gathered = x.index_select(1, self.src_index).view(len(x), *self.weight.shape)
         return (gathered * self.weight).sum(-1) + self.bias
 
 
@@ -207,9 +215,8 @@ def make_activation(name, n, config=None, seed=None):
         raise ValueError(f"make_activation: unsupported keys ({', '.join(sorted(unknown))})")
     if name == "mixed":
         return Mixed(n, config, seed)
-    if name in ("relu", "tanh"):
-        return {"relu": nn.ReLU, "tanh": nn.Tanh}[name]()
-    makers = {"psann": Sine, "phase_psann": PhaseSine, "relu_sigmoid_psann": ReluSigmoidSine}
+    makers = {"psann": Sine, "phase_psann": PhaseSine, "relu_sigmoid_psann": ReluSigmoidSine,
+              "relu": lambda n, config: nn.ReLU(), "tanh": lambda n, config: nn.Tanh()}
     if name not in makers:
         raise ValueError(f"make_activation: unknown activation ({name})")
     return makers[name](n, config)
@@ -234,7 +241,7 @@ class GeoSparseNet(nn.Module):
 
     def __init__(self, shape, output_dim, depth=4, k=8, pattern="local", radius=1, offsets=None,
                  wrap_mode="clamp", activation_type="psann", activation_config=None, norm="rms",
-                 residual_alpha_init=0.0, seed=None):
+                 residual_alpha_init=0.0, seed=None, gather="index"):
         super().__init__()
         n = shape[0] * shape[1]
         self.blocks = nn.ModuleList()
@@ -242,9 +249,9 @@ class GeoSparseNet(nn.Module):
             block_seed = None if seed is None else seed + BLOCK_SEED_STEP * i
             table = index_table(shape, k, pattern, radius, offsets, wrap_mode, block_seed)
             self.blocks.append(ResidualBlock(
-                make_norm(norm, n), GeoSparseLinear(table),
+                make_norm(norm, n), GeoSparseLinear(table, gather),
                 make_activation(activation_type, n, activation_config, block_seed),
-                GeoSparseLinear(table), residual_alpha_init))
+                GeoSparseLinear(table, gather), residual_alpha_init))
         self.head = nn.Linear(n, output_dim)
 
     def forward(self, x):

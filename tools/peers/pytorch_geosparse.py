@@ -23,6 +23,7 @@ from torch.nn import functional as F
 import geosparse_net as net
 
 DTYPES = {"F32": numpy.float32, "I64": numpy.int64}
+ACTIVATIONS = ("psann", "phase_psann", "relu", "tanh", "relu_sigmoid_psann")
 MODELS = ("geo", "dense_relu", "dense_resrelu", "dense_respsann")
 
 
@@ -83,7 +84,7 @@ def verify(arguments):
     case = json.loads((folder / "case.json").read_text())
     config = dict(case["config"])
     config.pop("input_dim")
-    model = net.GeoSparseNet(**config)
+    model = net.GeoSparseNet(**config, gather=arguments.gather)
     x, t, y_init, y_after = (
         torch.from_numpy(numpy.load(folder / f"{name}.npy"))
         for name in ("X", "T", "Y_init", "Y_after"))
@@ -132,8 +133,8 @@ def make_model(arguments):
     n = shape[0] * shape[1]
 
     def geo():
-        return net.GeoSparseNet(shape, 1, depth, arguments.k,
-                                activation_type=arguments.activation, seed=0)
+        return net.GeoSparseNet(shape, 1, depth, arguments.k, seed=0, gather=arguments.gather,
+                                activation_type=arguments.activation)
 
     def dense(width):
         if arguments.model == "dense_relu":
@@ -192,14 +193,18 @@ def parse_arguments():
     bench.add_argument("--depth", type=int, default=8, help="blocks, or layers of dense_relu")
     bench.add_argument("--k", type=int, default=8, help="inputs per output cell")
     bench.add_argument("--batch", type=int, default=256, help="rows")
-    bench.add_argument("--activation", default="psann", help="of the geo-sparse net: psann, "
-                       "phase_psann, relu, tanh or relu_sigmoid_psann")
+    bench.add_argument("--activation", choices=ACTIVATIONS, default="psann",
+                       help="of the geo-sparse net")
     bench.add_argument("--threads", type=int, default=2, help="CPU threads")
     bench.add_argument("--warmup", type=int, default=5, help="steps before timing")
     bench.add_argument("--steps", type=int, default=30, help="timed steps")
     bench.add_argument("--compile", metavar="MODE", help="torch.compile the model in this mode, "
                        "for example 'default' or 'max-autotune'")
     bench.set_defaults(run=step)
+    for command in (check, bench):
+        command.add_argument("--gather", choices=("index", "index_select"), default="index",
+                             help="how a sparse layer collects its inputs: x[:, table] or "
+                             "x.index_select; same numbers, different speed")
     return parser.parse_args()
 
 
