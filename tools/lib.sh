@@ -41,7 +41,7 @@ apt_install() {
   say "Installing with apt: $*"
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -qq
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-    apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+    apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 "$@" >/dev/null
 }
 
 install_missing() {
@@ -56,7 +56,7 @@ install_missing() {
 # configure FOLDER OPTION...: sets up the build folder, or brings an existing one up to date. One
 # that cannot be (another Meson, a moved tree) is built anew; only a folder of Meson's is removed.
 configure() {
-  local folder=$1
+  local folder=$1 log
   shift
   say "Configuring $folder"
   if [ -d "$folder/meson-private" ]; then
@@ -64,10 +64,7 @@ configure() {
     say "$folder is of no use any more; starting it anew"
     rm -rf "$folder"
   fi
-  meson setup "$folder" "$@" >/dev/null || {
-    tail -n 20 "$folder/meson-logs/meson-log.txt" >&2
-    fail "meson setup failed"
-  }
+  log=$(meson setup "$folder" "$@" 2>&1) || fail "meson setup failed: $(tail -n 20 <<<"$log")"
 }
 
 build() { # FOLDER TARGET...
