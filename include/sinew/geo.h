@@ -72,11 +72,11 @@ SharedConnectivity make_connectivity(const ConnectivityOptions& options);
 SharedConnectivity make_connectivity(int64_t n_in, int64_t n_out, int64_t k,
                                      std::vector<int32_t> table);
 
-// The table as a list of edges: src = table row by row, dst = each output k times.
 struct EdgeList {
   std::vector<int64_t> src;
   std::vector<int64_t> dst;
 };
+// The table as a list of edges: src = table row by row, dst = each output k times.
 EdgeList edge_list(const Connectivity& connectivity);
 
 // --- the sparse layer -------------------------------------------------------------------------
