@@ -3,6 +3,7 @@
 // Binary ops broadcast as NumPy does; their gradients are summed back over broadcast axes.
 #pragma once
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "sinew/tensor.h"
@@ -90,10 +91,50 @@ Tensor smooth_l1(const Tensor& prediction, const Tensor& target, double beta = 1
 // d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2).
 Tensor huber(const Tensor& prediction, const Tensor& target, double delta = 1.0);
 
+// --- the sine activation ----------------------------------------------------------------------
+// y = A exp(-d g(z)) sin(f z + phi), one A, f, d, phi per feature (the last axis of z, size n):
+//   A = softplus(raw_amplitude), f = softplus(raw_frequency) + 1e-6, d = softplus(raw_decay), each
+//   then limited to its bounds (derivative 0 outside); g(z) = |z|, max(z, 0) or 0; phi raw.
+// Raw vectors (n); phase may be undefined (0). Gradients for z and every raw vector.
+enum class Decay : uint8_t { abs, relu, none };
+struct Bounds {
+  double low = -std::numeric_limits<double>::infinity();
+  double high = std::numeric_limits<double>::infinity();
+};
+struct SineOptions {
+  Decay decay = Decay::abs;
+  Bounds amplitude_bounds, frequency_bounds, decay_bounds;
+};
+Tensor sine(const Tensor& z, const Tensor& raw_amplitude, const Tensor& raw_frequency,
+            const Tensor& raw_decay, const Tensor& phase = {}, const SineOptions& options = {});
+
 // --- random masks (Philox stream of this thread, see random.h) --------------------------------
 // x * mask / (1 - p), each element kept with probability 1 - p; p in [0, 1).
 Tensor dropout(const Tensor& x, double p);
 // The same with one decision per element of the leading axis (stochastic depth).
 Tensor drop_path(const Tensor& x, double p);
+
+// --- in-place updates of flat parameter blocks (see optim.h); not recorded ---------------------
+// p, g, m, v, velocity are vectors of one length and dtype. `clock`, f64 (2), holds {learning rate,
+// steps taken} and lives on the device: the update reads the rate and adds 1 to the steps, so that
+// a replayed Step follows a rate that was set after it had been recorded.
+struct AdamSettings {
+  double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
+  double decay = 0;            // L2: g + decay p in place of g
+  double decoupled_decay = 0;  // p (1 - rate decoupled_decay) in place of p
+};
+// With t steps taken, this one included: m += (1 - beta1)(g - m); v = beta2 v + (1 - beta2) g^2;
+// p -= rate / (1 - beta1^t) m / (sqrt(v) / sqrt(1 - beta2^t) + eps).
+void adam_update(Tensor& p, const Tensor& g, Tensor& m, Tensor& v, Tensor& clock,
+                 const AdamSettings& settings);
+struct SgdSettings {
+  double momentum = 0.9;
+  double decay = 0;  // L2: g + decay p in place of g
+};
+// velocity = momentum velocity + g; p -= rate velocity. Undefined velocity: p -= rate g.
+void sgd_update(Tensor& p, const Tensor& g, Tensor& velocity, Tensor& clock,
+                const SgdSettings& settings);
+// g *= min(1, max_norm / (norm + 1e-6)), norm a scalar on the device; as in PyTorch.
+void clip_update(Tensor& g, const Tensor& norm, double max_norm);
 
 }  // namespace sinew
