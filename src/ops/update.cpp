@@ -1,0 +1,62 @@
+// In-place optimizer updates of flat blocks (p, g, m, v: vectors of one length and dtype).
+// Adam: Kingma and Ba, "Adam", ICLR 2015; decoupled decay: Loshchilov and Hutter, "Decoupled Weight
+// Decay Regularization", ICLR 2019. SGD with momentum as in PyTorch: v = momentum v + g, p -= lr v.
+// Nothing is recorded on a tape.
+#include "ops/update.h"
+
+#include "core/dispatch.h"
+#include "sinew/ops.h"
+
+namespace sinew {
+namespace {
+
+void require_like(const char* op, const char* what, const Tensor& t, const Tensor& p) {
+  require_defined(op, t);
+  require(t.shape() == p.shape() && t.dtype() == p.dtype(), op,
+          std::string(what) + " is " + name(t.dtype()) + " " + t.shape().str() + " for p " +
+              name(p.dtype()) + " " + p.shape().str());
+}
+
+double* clock_pointer(const char* op, const Tensor& clock) {
+  require_defined(op, clock);
+  require(clock.dtype() == DType::f64 && clock.shape() == Shape{2}, op,
+          std::string("clock is not f64 [2] (") + name(clock.dtype()) + " " +
+              clock.shape().str() + ")");
+  return static_cast<double*>(pointer(clock));
+}
+
+}  // namespace
+
+void adam_update(Tensor& p, const Tensor& g, Tensor& m, Tensor& v, Tensor& clock,
+                 const AdamSettings& s) {
+  require_real("adam_update", p);
+  require_like("adam_update", "g", g, p);
+  require_like("adam_update", "m", m, p);
+  require_like("adam_update", "v", v, p);
+  const AdamArgs args{p.dtype(),  pointer(p), pointer(g), pointer(m),
+                      pointer(v), clock_pointer("adam_update", clock),
+                      p.numel(),  s.beta1,    s.beta2,    s.eps,
+                      s.decay,    s.decoupled_decay};
+  on(p, [=](auto& device) { adam(device, args); });
+}
+
+void sgd_update(Tensor& p, const Tensor& g, Tensor& velocity, Tensor& clock,
+                const SgdSettings& s) {
+  require_real("sgd_update", p);
+  require_like("sgd_update", "g", g, p);
+  if (velocity.defined()) require_like("sgd_update", "velocity", velocity, p);
+  const SgdArgs args{p.dtype(), pointer(p),  pointer(g), pointer(velocity),
+                     clock_pointer("sgd_update", clock), p.numel(), s.momentum, s.decay};
+  on(p, [=](auto& device) { sgd(device, args); });
+}
+
+void clip_update(Tensor& g, const Tensor& norm, double max_norm) {
+  require_real("clip_update", g);
+  require_defined("clip_update", norm);
+  require_same_dtype("clip_update", g, norm);
+  require(norm.numel() == 1, "clip_update", "norm has not one element " + norm.shape().str());
+  const ClipArgs args{g.dtype(), pointer(g), pointer(norm), g.numel(), max_norm};
+  on(g, [=](auto& device) { clip(device, args); });
+}
+
+}  // namespace sinew
