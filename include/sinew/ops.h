@@ -137,27 +137,4 @@ void sgd_update(Tensor& p, const Tensor& g, Tensor& velocity, Tensor& clock,
 // g *= min(1, max_norm / (norm + 1e-6)), norm a scalar on the device; as in PyTorch.
 void clip_update(Tensor& g, const Tensor& norm, double max_norm);
 
-// --- in-place updates of flat parameter blocks (see optim.h); not recorded ---------------------
-// p, g, m, v, velocity are vectors of one length and dtype. `clock`, f64 (2), holds {learning rate,
-// steps taken} and lives on the device: the update reads the rate and adds 1 to the steps, so that
-// a replayed Step follows a rate that was set after it had been recorded.
-struct AdamSettings {
-  double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
-  double decay = 0;            // L2: g + decay p in place of g
-  double decoupled_decay = 0;  // p (1 - rate decoupled_decay) in place of p
-};
-// With t steps taken, this one included: m += (1 - beta1)(g - m); v = beta2 v + (1 - beta2) g^2;
-// p -= rate / (1 - beta1^t) m / (sqrt(v) / sqrt(1 - beta2^t) + eps).
-void adam_update(Tensor& p, const Tensor& g, Tensor& m, Tensor& v, Tensor& clock,
-                 const AdamSettings& settings);
-struct SgdSettings {
-  double momentum = 0.9;
-  double decay = 0;  // L2: g + decay p in place of g
-};
-// velocity = momentum velocity + g; p -= rate velocity. Undefined velocity: p -= rate g.
-void sgd_update(Tensor& p, const Tensor& g, Tensor& velocity, Tensor& clock,
-                const SgdSettings& settings);
-// g *= min(1, max_norm / (norm + 1e-6)), norm a scalar on the device; as in PyTorch.
-void clip_update(Tensor& g, const Tensor& norm, double max_norm);
-
 }  // namespace sinew
