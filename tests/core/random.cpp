@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <random>
 
 #include "sinew/error.h"
@@ -148,6 +149,8 @@ TEST_CASE("NumpyGenerator: 200000 normals, 58 of them from the tail") {
   CHECK(std::min_element(z.begin(), z.end()) - z.begin() == 169940);
   CHECK(std::count_if(z.begin(), z.end(), [](double v) { return std::abs(v) > 3.65415288536; }) ==
         58);
+  // a wrong sign in the tail would change the sum by more than 7; rounding by far less than 1e-8
+  CHECK(std::abs(std::accumulate(z.begin(), z.end(), 0.0) - 26.135110527473202) < 1e-8);
   CHECK(g.u64() == 0x29840d98b08f0296);
 }
 
