@@ -290,6 +290,10 @@ TEST_CASE("connectivity: errors in a given table") {
 TEST_CASE("connectivity: distance order") {
   Options options{.shape = {8, 8}, .k = 9, .offset_order = OffsetOrder::distance};
   CHECK(row(options, 27) == Ints{27, 19, 26, 28, 35, 18, 20, 34, 36});
+  options.radius = 2;
+  options.k = 25;
+  CHECK(row(options, 27) == Ints{27, 19, 26, 28, 35, 18, 20, 34, 36, 11, 25, 29, 43,
+                                 10, 12, 17, 21, 33, 37, 42, 44, 9,  13, 41, 45});
   options.offsets = {{{2, 0}, {0, 1}, {-1, 0}, {0, -2}}};
   options.k = 4;
   CHECK(row(options, 27) == Ints{28, 19, 43, 25});
