@@ -25,8 +25,8 @@ size_t bucket_of(size_t bytes) {
 
 Pool::~Pool() { trim(); }
 
-void* Pool::allocate(size_t bytes, size_t& bucket) {
-  bucket = bucket_of(bytes);
+void* Pool::allocate(size_t bytes) {
+  const size_t bucket = bucket_of(bytes);
   const std::lock_guard lock(mutex_);
   void* block = nullptr;
   auto& blocks = free_[bucket];
@@ -50,12 +50,13 @@ void* Pool::allocate(size_t bytes, size_t& bucket) {
   return block;
 }
 
-void Pool::release(void* block, size_t bucket) noexcept {
+void Pool::release(void* block, size_t bytes) noexcept {
+  const size_t bucket = bucket_of(bytes);
   const std::lock_guard lock(mutex_);
   if (guard_ == Guard::on) {
-    const auto* tail = static_cast<const unsigned char*>(block) + bucket;
-    for (size_t i = 0; i < alignment; ++i)
-      if (tail[i] != canary) {
+    const auto* start = static_cast<const unsigned char*>(block);
+    for (size_t i = bytes; i < bucket + alignment; ++i)
+      if (start[i] != canary) {
         ++overruns_;
         break;
       }
@@ -84,7 +85,7 @@ void Pool::reset_high_water() {
 }
 
 Buffer::Buffer(std::shared_ptr<Pool> from, size_t size) : pool(std::move(from)), bytes(size) {
-  data = pool->allocate(bytes, bucket);
+  data = pool->allocate(bytes);
 }
 
 }  // namespace sinew

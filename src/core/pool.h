@@ -22,10 +22,11 @@ class Pool {
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
-  void* allocate(size_t bytes, size_t& bucket);  // sets the block's bucket size, for release()
-  void release(void* block, size_t bucket) noexcept;
+  void* allocate(size_t bytes);
+  void release(void* block, size_t bytes) noexcept;  // the bytes asked for
   void trim();
   Device device() const { return device_; }
+  Guard guard() const { return guard_; }
   MemoryStats stats() const;
   void reset_high_water();
   int64_t overruns() const { return overruns_; }      // canaries found broken so far
@@ -44,13 +45,12 @@ class Pool {
 // One block of a pool, shared by the tensors that view it.
 struct Buffer {
   Buffer(std::shared_ptr<Pool> from, size_t size);
-  ~Buffer() { pool->release(data, bucket); }
+  ~Buffer() { pool->release(data, bytes); }
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
 
   std::shared_ptr<Pool> pool;
   size_t bytes;
-  size_t bucket = 0;
   void* data = nullptr;
 };
 
