@@ -54,9 +54,17 @@ Tensor matmul(const Tensor& a, const Tensor& b, Trans trans_a, Trans trans_b, co
   Tensor y(trans_a == Trans::yes ? Shape{m, n} : a.shape().with(-1, n), a.dtype());
   const MatmulTiles tiles = matmul_tiles(m, n, k);
   const Tensor partial = tiles.slices > 1 ? Tensor({tiles.slices, m, n}, a.dtype()) : Tensor();
-  const MatmulArgs args{a.dtype(),  pointer(a),       pointer(b), pointer(bias),
-                        pointer(y), pointer(partial), m,          n,
-                        k,          trans_a == Trans::yes,        trans_b == Trans::yes};
+  const MatmulArgs args{a.dtype(),
+                        pointer(a),
+                        pointer(b),
+                        pointer(bias),
+                        pointer(y),
+                        pointer(partial),
+                        m,
+                        n,
+                        k,
+                        trans_a == Trans::yes,
+                        trans_b == Trans::yes};
   on(y, [=](auto& device) { matmul(device, args); });
 
   record(y, {a, b, bias}, [=](const Tensor& dy, Cotangents& dx) {
