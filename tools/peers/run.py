@@ -4,7 +4,9 @@
 Starts the two programs in turn (Sinew, PyTorch, Sinew, PyTorch, ...) with the same flags, each in
 a process of its own, so that a slow spell of the machine meets both. Each prints one JSON line
 with median_ms, min_ms and max_ms. Printed are both medians of every round and their ratio
-PyTorch / Sinew (above 1: Sinew is faster), then the median, least and largest ratio.
+PyTorch / Sinew (above 1: Sinew is faster), then the median, least and largest ratio, and the
+ratio of the least times over all rounds, which other load on the machine disturbs least. Measure
+on an idle machine: two busy threads that wait for each other lose far more than their share.
 
 PyTorch is needed for the one side; if the interpreter that runs this script lacks it:
 
@@ -45,9 +47,9 @@ def measure(command):
     lines = result.stdout.strip().splitlines()
     try:
         record = json.loads(lines[-1])
-        return {**record, "median_ms": float(record["median_ms"])}
+        return {**record, **{name: float(record[name]) for name in ("median_ms", "min_ms")}}
     except (IndexError, KeyError, TypeError, ValueError):
-        sys.exit(f"run: {command[0]} printed no JSON line with median_ms")
+        sys.exit(f"run: {command[0]} printed no JSON line with median_ms and min_ms")
 
 
 def check_same_size(sinew, pytorch):
@@ -87,15 +89,18 @@ def main():
 
     print(" ".join(flags))
     print(f"{'round':>5} {'Sinew ms':>12} {'PyTorch ms':>12} {'ratio':>8}")
-    ratios = []
+    ratios, least = [], [float("inf"), float("inf")]
     for number in range(1, arguments.rounds + 1):
         ours, theirs = measure(sinew), measure(pytorch)
         check_same_size(ours, theirs)
+        least = [min(least[0], ours["min_ms"]), min(least[1], theirs["min_ms"])]
         ratios.append(theirs["median_ms"] / ours["median_ms"])
         print(f"{number:5} {ours['median_ms']:12.3f} {theirs['median_ms']:12.3f} "
               f"{ratios[-1]:8.2f}", flush=True)
     print(f"PyTorch / Sinew: median {statistics.median(ratios):.2f}, "
           f"min {min(ratios):.2f}, max {max(ratios):.2f}")
+    print(f"least times: Sinew {least[0]:.3f} ms, PyTorch {least[1]:.3f} ms, "
+          f"ratio {least[1] / least[0]:.2f}")
 
 
 if __name__ == "__main__":
