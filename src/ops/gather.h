@@ -1,0 +1,27 @@
+// Rows of a leading axis by index: y[i] = x[index[i]], and the adjoint y[index[i]] += x[i].
+#pragma once
+#include "core/exec.h"
+
+namespace sinew {
+
+struct GatherArgs {
+  int64_t row_bytes;
+  const void* x;         // (rows, ...)
+  const int32_t* index;  // (count)
+  void* y;               // (count, ...)
+  int64_t rows, count;
+};
+template <class D>
+void gather(D& device, const GatherArgs& args);
+
+struct ScatterArgs {
+  DType dtype;
+  const void* x;         // (count, row)
+  const int32_t* index;  // (count)
+  void* y;               // (rows, row)
+  int64_t rows, count, row;
+};
+template <class D>
+void scatter_add(D& device, const ScatterArgs& args);
+
+}  // namespace sinew
