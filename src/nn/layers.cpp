@@ -1,0 +1,141 @@
+// Dense and sparse layers, norms and residual blocks: formulas in nn.h.
+// PyTorch's Kaiming uniform with slope sqrt(5) has the bound sqrt(3) sqrt(2 / (1 + 5)) / sqrt(fan_in)
+// = 1 / sqrt(fan_in), which is also that of its bias.
+#include <cmath>
+
+#include "sinew/error.h"
+#include "sinew/nn.h"
+
+namespace sinew {
+namespace {
+
+constexpr double rms_eps = 1e-6, layer_eps = 1e-5;
+
+void check_sizes(int64_t n_in, int64_t n_out) {
+  if (n_in < 1 || n_out < 1)
+    throw Error("linear: sizes must be positive (n_in " + std::to_string(n_in) + ", n_out " +
+                std::to_string(n_out) + ")");
+}
+
+const Connectivity& checked(const SharedConnectivity& table) {
+  if (!table) throw Error("geo_linear: the layer has no table");
+  return *table;
+}
+
+const SharedConnectivity& square(const SharedConnectivity& table) {
+  if (checked(table).n_in != table->n_out)
+    throw Error("geo block: the table is not square (n_in " + std::to_string(table->n_in) +
+                ", n_out " + std::to_string(table->n_out) + ")");
+  return table;
+}
+
+Tensor alpha_of(double value) { return Tensor::full({1}, value); }
+
+template <class Block>
+Tensor branch(const Block& block, const Tensor& x) {
+  return block.fc2((*block.act)(block.fc1(block.norm(x))));
+}
+
+template <class Block>
+void block_members(Block& block, const std::string& prefix, Members& out) {
+  out.push_back({prefix + "alpha", &block.alpha, nullptr, true});
+  block.norm.members(prefix + "norm.", out);
+  block.fc1.members(prefix + "fc1.", out);
+  block.act->members(prefix + "act.", out);
+  block.fc2.members(prefix + "fc2.", out);
+}
+
+}  // namespace
+
+Tensor fan_in_uniform(const Shape& shape, int64_t fan_in, TorchGenerator& generator) {
+  if (fan_in < 1) throw Error("fan_in_uniform: fan_in must be positive (" + std::to_string(fan_in) + ")");
+  const auto bound = static_cast<float>(1 / std::sqrt(static_cast<double>(fan_in)));
+  std::vector<float> values(static_cast<size_t>(shape.numel()));
+  for (float& v : values) v = generator.uniform(-bound, bound);
+  return Tensor::from(values, shape);
+}
+
+Linear::Linear(int64_t n_in, int64_t n_out, TorchGenerator& generator) {
+  check_sizes(n_in, n_out);
+  weight = fan_in_uniform({n_out, n_in}, n_in, generator);
+  bias = fan_in_uniform({n_out}, n_in, generator);
+}
+
+Tensor Linear::operator()(const Tensor& x) const {
+  return matmul(x, weight, Trans::no, Trans::yes, bias);
+}
+
+void Linear::members(const std::string& prefix, Members& out) {
+  out.push_back({prefix + "weight", &weight, nullptr, true});
+  out.push_back({prefix + "bias", &bias, nullptr, true});
+}
+
+GeoLinear::GeoLinear(SharedConnectivity shared, Bias with_bias, TorchGenerator& generator)
+    : table(std::move(shared)) {
+  const Connectivity& c = checked(table);
+  weight = fan_in_uniform({c.n_out, c.k}, c.k, generator);
+  if (with_bias == Bias::yes) bias = fan_in_uniform({c.n_out}, c.k, generator);
+}
+
+Tensor GeoLinear::operator()(const Tensor& x) const { return geo_linear(x, weight, bias, table); }
+
+void GeoLinear::members(const std::string& prefix, Members& out) {
+  out.push_back({prefix + "weight", &weight, nullptr, true});
+  if (bias.defined()) out.push_back({prefix + "bias", &bias, nullptr, true});
+  out.push_back({prefix, nullptr, &table, false});
+}
+
+Norm::Norm(NormKind kind, int64_t features) : kind(kind) {
+  if (kind != NormKind::none) scale = Tensor::full({features}, 1);
+  if (kind == NormKind::layer) bias = Tensor::zeros({features});
+}
+
+Tensor Norm::operator()(const Tensor& x) const {
+  if (kind == NormKind::none) return x;
+  return kind == NormKind::rms ? rms_norm(x, scale, rms_eps) : layer_norm(x, scale, bias, layer_eps);
+}
+
+void Norm::members(const std::string& prefix, Members& out) {
+  if (kind == NormKind::rms) out.push_back({prefix + "scale", &scale, nullptr, true});
+  if (kind != NormKind::layer) return;
+  out.push_back({prefix + "weight", &scale, nullptr, true});
+  out.push_back({prefix + "bias", &bias, nullptr, true});
+}
+
+GeoBlock::GeoBlock(const NetworkConfig& config, SharedConnectivity table, double drop_path,
+                   std::optional<int64_t> seed, TorchGenerator& generator)
+    : alpha(alpha_of(config.residual_alpha_init)),
+      norm(config.norm, square(table)->n_out),
+      fc1(table, config.bias, generator),
+      act(make_activation(config.activation, table->n_out, config.activation_config, generator,
+                          seed)),
+      fc2(table, config.bias, generator),
+      drop_path(drop_path) {}
+
+Tensor GeoBlock::operator()(const Tensor& x, Mode mode) const {
+  Tensor h = branch(*this, x);
+  if (mode == Mode::train && drop_path > 0) h = sinew::drop_path(h, drop_path);
+  return add(x, mul(alpha, h));
+}
+
+void GeoBlock::members(const std::string& prefix, Members& out) {
+  block_members(*this, prefix, out);
+}
+
+DenseBlock::DenseBlock(const NetworkConfig& config, TorchGenerator& generator)
+    : alpha(alpha_of(config.residual_alpha_init)),
+      norm(config.norm, config.hidden_dim),
+      fc1(config.hidden_dim, config.hidden_dim, generator),
+      act(make_activation(config.activation, config.hidden_dim, config.activation_config,
+                          generator)),
+      fc2(config.hidden_dim, config.hidden_dim, generator) {}
+
+Tensor DenseBlock::operator()(const Tensor& x) const {
+  return add(x, mul(alpha, branch(*this, x)));
+}
+
+void DenseBlock::members(const std::string& prefix, Members& out) {
+  block_members(*this, prefix, out);
+}
+
+}  // namespace sinew
