@@ -79,7 +79,7 @@ run_tests() {
   local folder=$1 status=0
   shift
   say "Testing $folder"
-  rm -f "$folder/meson-logs/testlog.json"
+  rm -f "$folder"/meson-logs/testlog*.json # named after the wrapper, if one is given
   meson test -C "$folder" --no-rebuild --print-errorlogs "$@" || status=$?
-  python3 tools/count_tests.py "$folder/meson-logs/testlog.json" && return "$status"
+  python3 tools/count_tests.py "$folder"/meson-logs/testlog*.json && return "$status"
 }
