@@ -62,4 +62,9 @@ class NumpyGenerator {
   bool has_half_ = false;
 };
 
+// Starts this thread's stream of masks (dropout and drop_path in ops.h: Philox 4x32-10, key = seed,
+// counter from 0). Without a call the seed is 0. The state is device memory that each mask moves
+// on, also in a recorded step, so seeding acts on recorded steps too. Throws while a Step records.
+void seed_masks(uint64_t seed);
+
 }  // namespace sinew
