@@ -1,0 +1,50 @@
+// Files of tensors: safetensors, NPY, CSV. Each format has a parser of bytes in memory and a reader
+// of a file. Input may be hostile: every size is checked against the bytes at hand before memory is
+// taken. All functions throw Error; a reader's message starts with the file's name.
+//
+// Writers make the new file beside its target, sync it to the disk and rename it, so that after a
+// failure the earlier file is whole and no temporary is left. A target that exists and is not a
+// regular file (a pipe, /dev/stdout) is written directly.
+#pragma once
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sinew/parameters.h"
+
+namespace sinew {
+
+// --- safetensors (huggingface.co/docs/safetensors) ------------------------------------------
+// In the order of the header. F32 -> f32, F64 -> f64, F16 -> f32, BF16 -> bf16, I32 -> i32,
+// I64 -> i32 (throws if a value does not fit), U8 -> u8, BOOL -> u8 (0 or 1); other types throw.
+// The tensors must cover the data without gap or overlap. The header may have 100 MB.
+NamedTensors parse_safetensors(std::string_view bytes);
+NamedTensors read_safetensors(const std::string& path);
+// Of the same types, but i32 -> I64, the index type of PyTorch. Throws on a name that is not UTF-8
+// or occurs twice.
+void write_safetensors(const std::string& path, const NamedTensors& tensors);
+
+// --- NPY (numpy.org, "A simple file format for NumPy arrays"), versions 1 to 3 ---------------
+// One array of f2, f4, f8, bool or integers as f32, f64 or i32; a value that i32 cannot hold
+// exactly throws. Fortran order is transposed. Complex, object, text, records and big-endian throw.
+Tensor parse_npy(std::string_view bytes, DType dtype = DType::f32);
+Tensor read_npy(const std::string& path, DType dtype = DType::f32);
+// f32 -> f4, f64 -> f8, i32 -> i8 (64 bits), u8 -> u1; bf16 throws. C order, version 1.
+void write_npy(const std::string& path, const Tensor& tensor);
+
+// --- CSV ------------------------------------------------------------------------------------
+// Numbers between commas, as f32 or f64. A first row with a cell that is not a number is a header.
+// Cells may be quoted ("a ""b""") within a line; spaces around them do not count. Independent of
+// the locale. Text, empty cells and rows of another length throw, with line and column.
+struct Table {
+  std::vector<std::string> columns;  // names, empty without a header
+  Tensor values;                     // (rows, columns)
+};
+Table parse_csv(std::string_view text, DType dtype = DType::f32);
+Table read_csv(const std::string& path, DType dtype = DType::f32);
+
+// --- whole files ----------------------------------------------------------------------------
+std::string read_file(const std::string& path);  // throws if larger than the machine's memory
+void write_file(const std::string& path, std::string_view content);
+
+}  // namespace sinew

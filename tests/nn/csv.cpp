@@ -1,0 +1,82 @@
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "nn/files.h"
+#include "sinew/io.h"
+
+using namespace sinew;
+using namespace sinew::test;
+using Doubles = std::vector<double>;
+using Names = std::vector<std::string>;
+
+namespace {
+
+std::string error_in(const std::string& text) {
+  return error_of([&] { parse_csv(text); });
+}
+
+}  // namespace
+
+TEST_CASE("csv: numbers, with and without a header") {
+  const Table plain = parse_csv("1,2.5,-3e2\n+4, .5 ,0\n");
+  CHECK(plain.columns.empty());
+  CHECK(plain.values.dtype() == DType::f32);
+  CHECK(plain.values.shape() == Shape{2, 3});
+  CHECK(plain.values.values() == Doubles{1, 2.5, -300, 4, 0.5, 0});
+  const Table named = parse_csv("a,\"b, \"\"c\"\"\",3\n1,2,3", DType::f64);
+  CHECK(named.columns == Names{"a", "b, \"c\"", "3"});
+  CHECK(named.values.shape() == Shape{1, 3});
+  CHECK(named.values.dtype() == DType::f64);
+  CHECK(parse_csv("0.1", DType::f64).values.value() == 0.1);
+}
+
+TEST_CASE("csv: line ends, byte order mark, quotes, blank lines at the end, nan") {
+  const Table t = parse_csv("\xef\xbb\xbfx,y\r\n1,\"2\"\r\n \"3\" ,4\r\n\r\n\n");
+  CHECK(t.columns == Names{"x", "y"});
+  CHECK(t.values.values() == Doubles{1, 2, 3, 4});
+  const auto special = parse_csv("1,nan,inf,-inf").values.host<float>();
+  CHECK(std::isnan(special[1]));
+  CHECK(special[3] == -INFINITY);
+  CHECK(parse_csv("1\n2\n3").values.shape() == Shape{3, 1});
+}
+
+TEST_CASE("csv: errors say where") {
+  CHECK(error_in("") == "csv: no rows");
+  CHECK(error_in("\n\n") == "csv: no rows");
+  CHECK(error_in("a,b\n") == "csv: no rows below the header");
+  CHECK(error_in("a,b\n1,2\n3,x\n") == "csv: line 3, column 2: not a number ('x')");
+  CHECK(error_in("1,2\n3,4 5\n") == "csv: line 2, column 2: not a number ('4 5')");
+  CHECK(error_in("1,2\n3,0x10\n") == "csv: line 2, column 2: not a number ('0x10')");
+  CHECK(error_in("1,2\n3,+-4\n") == "csv: line 2, column 2: not a number ('+-4')");
+  CHECK(error_in("1,2\n3,\n") == "csv: line 2, column 2: empty cell");
+  CHECK(error_in("1,2\n,3\n") == "csv: line 2, column 1: empty cell");
+  CHECK(error_in("1\n\n2\n") == "csv: line 2, column 1: empty cell");
+  CHECK(error_in("a,,c\n1,2,3\n") == "csv: line 1, column 2: empty cell");
+  CHECK(error_in("1,2\n3\n") == "csv: line 2, column 1: the row ends here, the first has 2");
+  CHECK(error_in("1,2\n3,4\n5,6,7\n") == "csv: line 3, column 3: the first row has 2 cells only");
+  CHECK(error_in("1,2\n3,1e999\n") == "csv: line 2, column 2: number out of range (1e999)");
+  CHECK(error_in("1e999,2\n") == "csv: line 1, column 1: number out of range (1e999)");
+  CHECK(error_in("a,\"b\n1,2\n") == "csv: line 1, column 2: a quote is not closed");
+  CHECK(error_in("a,b\n1,\"2\"3\n") == "csv: line 2, column 2: text after a quoted cell");
+  CHECK(error_in(std::string("1,2\n3,4\0\n", 9)) ==
+        "csv: line 2, column 2: not a number ('4\\x00')");
+  CHECK(error_in("1\n" + std::string(500, 'x')) ==
+        "csv: line 2, column 1: not a number ('" + std::string(80, 'x') + "...')");
+  CHECK(error_of([] { parse_csv("1", DType::i32); }) == "csv: reads to f32 or f64 only (i32)");
+  const Folder folder;
+  write_file(folder / "x.csv", "1\nb\n");
+  CHECK(error_of([&] { read_csv(folder / "x.csv"); }) ==
+        folder / "x.csv: csv: line 2, column 1: not a number ('b')");
+}
+
+TEST_CASE("csv: any text ends in a table or an error") {
+  const std::string whole = "a,\"b\"\n1.5, 2\n\"3\",4e1\n";
+  for (size_t n = 0; n < whole.size(); ++n) error_in(whole.substr(0, n));
+  for (size_t i = 0; i < whole.size(); ++i)
+    for (char c : {'\0', '"', ',', '\n', '\r', '\xff', '9'}) {
+      std::string changed = whole;
+      changed[i] = c;
+      error_in(changed);
+    }
+}
