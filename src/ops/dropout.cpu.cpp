@@ -22,13 +22,16 @@ void draw(const DropoutArgs& a, int64_t first, int64_t blocks, T* factors) {
   const uint64_t start = join(a.ticket[2], a.ticket[3]) + static_cast<uint64_t>(first);
   const float p = static_cast<float>(a.p);
   const T kept = static_cast<T>(1 / (1 - a.p));
+  uint32_t words[4][most_decisions / 4];  // by word, so that the compiler makes SIMD of the loop
   for (int64_t b = 0; b < blocks; ++b) {
     const uint64_t counter = start + static_cast<uint64_t>(b);
-    const PhiloxCounter words =
-        philox({{static_cast<uint32_t>(counter), static_cast<uint32_t>(counter >> 32), 0, 0}}, key);
-    for (int64_t k = 0; k < 4; ++k)
-      factors[4 * b + k] = open_uniform(words.word[k]) >= p ? kept : T(0);
+    const PhiloxCounter drawn = philox(
+        {{static_cast<uint32_t>(counter), static_cast<uint32_t>(counter >> 32), 0, 0}}, key);
+    for (int64_t k = 0; k < 4; ++k) words[k][b] = drawn.word[k];
   }
+  for (int64_t b = 0; b < blocks; ++b)
+    for (int64_t k = 0; k < 4; ++k)
+      factors[4 * b + k] = open_uniform(words[k][b]) >= p ? kept : T(0);
 }
 
 template <class T>

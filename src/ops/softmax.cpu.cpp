@@ -12,10 +12,24 @@
 namespace sinew {
 namespace {
 
+// The largest element; a NaN may get lost here, but not in the sum of exponentials.
 template <class T>
 T largest(const T* x, int64_t n) {
-  T m = x[0];
-  for (int64_t i = 1; i < n; ++i) m = x[i] > m ? x[i] : m;
+  constexpr int64_t w = lanes<T>;
+  if (n < w) {
+    T m = x[0];
+    for (int64_t i = 1; i < n; ++i) m = x[i] > m ? x[i] : m;
+    return m;
+  }
+  Vec<T> best = load(x);
+  for (int64_t i = w; i < n; i += w) {  // the last vector overlaps its neighbour
+    const Vec<T> v = load(x + (i + w <= n ? i : n - w));
+    best = xsimd::max(best, v);
+  }
+  alignas(64) T buffer[w];
+  best.store_aligned(buffer);
+  T m = buffer[0];
+  for (int64_t i = 1; i < w; ++i) m = buffer[i] > m ? buffer[i] : m;
   return m;
 }
 
