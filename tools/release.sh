@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the static, stripped `sinew` binary into build-release/sinew and checks that it is portable:
+# Builds the static, stripped `sinew` binary into build-release/dist and checks that it is portable:
 # no shared library, under 8 MB, starts in under 20 ms.
 #   tools/release.sh [OPTION FOR meson setup]...
 set -euo pipefail
@@ -9,10 +9,11 @@ max_bytes=8000000 max_start_us=20000
 
 install_missing
 configure build-release --buildtype=release -Dstatic=true --prefer-static "$@"
-build build-release tools/sinew
-binary=build-release/sinew
-strip -o "$binary" build-release/tools/sinew
-cp LICENSE THIRD_PARTY.md build-release/
+build build-release sinew
+binary=build-release/dist/sinew
+mkdir -p build-release/dist
+strip -o "$binary" build-release/sinew
+cp LICENSE THIRD_PARTY.md build-release/dist/
 
 if ldd "$binary" >/dev/null 2>&1; then
   ldd "$binary" >&2
