@@ -67,7 +67,9 @@ Tensor matmul(const Tensor& a, const Tensor& b, Trans trans_a = Trans::no,
 // --- shape ----------------------------------------------------------------------------------
 Tensor reshape(const Tensor& x, const Shape& shape);  // shares storage
 Tensor permute(const Tensor& x, const std::vector<int>& axes);  // out.dim(i) = x.dim(axes[i])
+// The elements first .. first + count - 1 along an axis.
 Tensor slice(const Tensor& x, int axis, int64_t first, int64_t count);
+// The parts one after another along an axis; their other sizes are equal.
 Tensor concat(const std::vector<Tensor>& parts, int axis);
 // Rows of the leading axis: out[i] = x[index[i]], index i32 (m). Throws if out of range.
 Tensor gather(const Tensor& x, const Tensor& index);
