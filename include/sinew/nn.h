@@ -69,7 +69,13 @@ struct Norm {
 
 // --- activations ----------------------------------------------------------------------------
 enum class ActivationKind : uint8_t {
-  psann, phase_psann, relu_sigmoid_psann, relu, tanh, gelu, mixed
+  psann,
+  phase_psann,
+  relu_sigmoid_psann,
+  relu,
+  tanh,
+  gelu,
+  mixed
 };
 const char* name(ActivationKind kind);
 // Trimmed, any case: psann (sine, respsann), phase_psann (phasepsann), relu_sigmoid_psann
@@ -92,8 +98,8 @@ enum class MixLayout : uint8_t { contiguous, random };
 struct ActivationConfig {
   VectorInit amplitude, frequency, decay;  // defaults 1, 1, 0.1
   bool amplitude_trainable = true, frequency_trainable = true, decay_trainable = true;
-  SineOptions sine;      // decay mode and bounds
-  int feature_dim = -1;  // the axis of z that holds the features
+  SineOptions sine;                 // decay mode and bounds
+  int feature_dim = -1;             // the axis of z that holds the features
   std::vector<double> phase = {0};  // phase_psann
   bool phase_trainable = true;
   VectorInit slope;  // relu_sigmoid_psann, default 1
@@ -200,13 +206,13 @@ enum class ComputeMode : uint8_t { gather, scatter };  // both run the same kern
 struct NetworkConfig {
   NetworkConfig() { connectivity.k = 8; }
   ModelKind model = ModelKind::geo_sparse;
-  int64_t input_dim = 0;   // geo_sparse: 0 means H * W
+  int64_t input_dim = 0;  // geo_sparse: 0 means H * W
   int64_t output_dim = 1;
   int64_t hidden_dim = 0;  // width of mlp and dense_residual
   int64_t depth = 4;       // blocks; hidden layers of mlp
   ActivationKind activation = ActivationKind::psann;
   ActivationConfig activation_config;
-  NormKind norm = NormKind::rms;   // geo_sparse and dense_residual, as residual_alpha_init
+  NormKind norm = NormKind::rms;  // geo_sparse and dense_residual, as residual_alpha_init
   double residual_alpha_init = 0;
   // geo_sparse only
   ConnectivityOptions connectivity;  // shape, k, pattern, radius, ..., seed
@@ -237,7 +243,8 @@ class Network {
   std::vector<Parameter> parameters();  // frozen ones too
   int64_t parameter_count();            // elements of all parameters
   int64_t trainable_count();            // elements of those that train
-  void to(DType dtype);                 // f32 or f64: casts every parameter to new storage
+  // f32 or f64: casts every parameter to new storage; before a ParameterBlock takes them.
+  void to(DType dtype);
 
   // Parameters and, for each table, `in_index_per_out` (n_out, k), `src_index` and `dst_index`
   // (n_out * k, see edge_list) as i32. Values share storage with the parameters.

@@ -19,14 +19,18 @@ double normal(TorchGenerator& generator) {
   return std::sqrt(-2 * std::log(u)) * std::cos(angle);
 }
 
+std::vector<double> finite(const char* key, std::vector<double> values) {
+  for (double v : values)
+    if (!std::isfinite(v)) throw Error("activation: " + std::string(key) + " is not finite");
+  return values;
+}
+
 // One value per feature from one or n values.
 std::vector<double> spread(const char* key, std::vector<double> values, int64_t n) {
   const auto count = static_cast<size_t>(n);
   if (values.size() != 1 && values.size() != count)
     throw Error("activation: " + std::string(key) + " needs 1 or " + std::to_string(n) +
                 " values (has " + std::to_string(values.size()) + ")");
-  for (double v : values)
-    if (!std::isfinite(v)) throw Error("activation: " + std::string(key) + " is not finite");
   if (values.size() == 1) values.assign(count, values[0]);
   return values;
 }
@@ -41,7 +45,7 @@ std::vector<double> draw(const char* key, const VectorInit& init, double fallbac
     values.assign(values.size(),
                   generator.uniform(static_cast<float>(low), static_cast<float>(high)));
   }
-  return values;
+  return finite(key, std::move(values));
 }
 
 float raw(double value) {
@@ -96,14 +100,14 @@ void SineActivation::members(const std::string& prefix, Members& out) {
 PhaseSineActivation::PhaseSineActivation(int64_t features, const ActivationConfig& c,
                                          TorchGenerator& generator)
     : SineActivation(features, c, generator) {
-  const auto values = spread("phase_init", c.phase, features);
+  const auto values = finite("phase_init", spread("phase_init", c.phase, features));
   phase = Tensor::from(std::vector<float>(values.begin(), values.end()), {features});
 }
 
 ReluSigmoidSine::ReluSigmoidSine(int64_t features, const ActivationConfig& c,
                                  TorchGenerator& generator)
-    : slope((check_features(features),
-             raw_vector("slope_init", c.slope, 1.0, features, generator))),
+    : slope(
+          (check_features(features), raw_vector("slope_init", c.slope, 1.0, features, generator))),
       sine(features, on_last_axis(c), generator),
       feature_dim(c.feature_dim) {
   if (!(c.clip_max > 0))
@@ -142,9 +146,7 @@ std::unique_ptr<Activation> make_part(ActivationKind kind, int64_t features,
       return std::make_unique<PhaseSineActivation>(features, config, generator);
     case ActivationKind::relu_sigmoid_psann:
       return std::make_unique<ReluSigmoidSine>(features, config, generator);
-    default:
-      check_features(features);
-      return std::make_unique<PlainActivation>(kind);
+    default: check_features(features); return std::make_unique<PlainActivation>(kind);
   }
 }
 
@@ -152,8 +154,7 @@ std::unique_ptr<Activation> make_activation(ActivationKind kind, int64_t feature
                                             const ActivationConfig& config,
                                             TorchGenerator& generator,
                                             std::optional<int64_t> block_seed) {
-  if (kind == ActivationKind::gelu)
-    throw Error("activation: gelu is available inside mixed only");
+  if (kind == ActivationKind::gelu) throw Error("activation: gelu is available inside mixed only");
   if (kind != ActivationKind::mixed) return make_part(kind, features, config, generator);
   check_features(features);
   const auto seed = config.mix_seed ? config.mix_seed : block_seed ? block_seed : config.seed;

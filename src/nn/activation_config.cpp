@@ -1,5 +1,4 @@
 // Names of activations, and ActivationConfig from and to JSON. Keys: nn.h.
-#include <algorithm>
 #include <cmath>
 
 #include "nn/config_value.h"
@@ -42,6 +41,7 @@ Kind find_kind(const char* where, const std::string& text, const Allowed& allowe
   throw_unknown(where, "type", text, known);
 }
 
+// clang-format off
 const std::vector<std::string> keys = {
     "amplitude_init", "amp_init",         "frequency_init",   "freq_init",         "decay_init",
     "damp_init",      "amp_init_std",     "freq_init_std",    "damp_init_std",     "slope_init_std",
@@ -51,13 +51,17 @@ const std::vector<std::string> keys = {
     "slope_trainable", "relu_slope_init", "slope_learnable",  "clip_max",          "clip_at",
     "types",          "activation_types", "activation_ratios", "ratios",           "mix_layout",
     "layout",         "mix_seed",         "seed",             "ratio_sum_tol"};
+// clang-format on
+const std::vector<std::string> decays = {"abs", "relu", "none"};    // as in Decay
+const std::vector<std::string> layouts = {"contiguous", "random"};  // as in MixLayout
 const std::vector<std::string> parts = {"amplitude", "frequency", "decay"};
+const std::vector<std::string> learnables = {"amplitude", "frequency", "decay", "none", "all", "*"};
+constexpr size_t all_learnable = 4;
 
 VectorInit read_init(const ConfigField& value, const ConfigField& std, const ConfigField& range) {
   VectorInit init;
   if (value) init.value = value.numbers();
   if (std) init.std = std.number();
-  if (!std::isfinite(init.std)) std.fail("a finite number");
   if (range) {
     const auto [low, high] = range.pair();
     if (!low || !high) range.fail("two numbers");
@@ -85,18 +89,14 @@ void read_learnable(const ConfigReader& reader, ActivationConfig& c) {
   }
   std::vector<std::string> names;
   if (learnable.is(ConfigValue::Kind::text))
-    names.push_back(normalised(learnable.text()));
+    names.push_back(learnable.text());
   else
-    for (const ConfigField& item : learnable.list()) names.push_back(normalised(item.text()));
-  const bool one = learnable.is(ConfigValue::Kind::text);
-  const bool all = one && (names[0] == "all" || names[0] == "*");
-  if (one && (all || names[0] == "none")) names.clear();
-  for (bool* flag : flags) *flag = all;
+    for (const ConfigField& item : learnable.list()) names.push_back(item.text());
+  for (bool* flag : flags) *flag = false;
   for (const std::string& name : names) {
-    const auto found = std::find(parts.begin(), parts.end(), name);
-    if (found == parts.end())
-      throw_unknown(op, "learnable", name, {"amplitude", "frequency", "decay", "all", "none"});
-    *flags[found - parts.begin()] = true;
+    const size_t at = choose(op, "learnable", name, learnables);
+    for (size_t i = 0; i < 3; ++i)
+      if (at == i || at >= all_learnable) *flags[i] = true;
   }
 }
 
@@ -108,13 +108,8 @@ void read_sine(const ConfigReader& reader, ActivationConfig& c) {
   c.decay = read_init(reader.find({"decay_init", "damp_init"}), reader.find({"damp_init_std"}),
                       reader.find({"damp_range"}));
   read_learnable(reader, c);
-  if (const auto mode = reader.find({"decay_mode"})) {
-    const std::string text = normalised(mode.text());
-    if (text == "abs") c.sine.decay = Decay::abs;
-    else if (text == "relu") c.sine.decay = Decay::relu;
-    else if (text == "none") c.sine.decay = Decay::none;
-    else throw_unknown(op, "decay_mode", text, {"abs", "relu", "none"});
-  }
+  if (const auto mode = reader.find({"decay_mode"}))
+    c.sine.decay = static_cast<Decay>(choose(op, "decay_mode", mode.text(), decays));
   if (const auto bounds = reader.find({"bounds"})) {
     const ConfigReader inner(std::string(op) + ": bounds", bounds.value(), parts);
     read_bounds(inner.find({"amplitude"}), c.sine.amplitude_bounds);
@@ -134,21 +129,19 @@ void read_mixed(const ConfigReader& reader, ActivationConfig& c) {
     for (const ConfigField& ratio : ratios.list()) c.ratios->push_back(ratio.number());
   }
   if (const auto tolerance = reader.find({"ratio_sum_tol"})) c.ratio_sum_tol = tolerance.number();
-  if (const auto layout = reader.find({"mix_layout", "layout"})) {
-    const std::string text = normalised(layout.text());
-    if (text == "contiguous") c.mix_layout = MixLayout::contiguous;
-    else if (text == "random") c.mix_layout = MixLayout::random;
-    else throw_unknown(op, "mix_layout", text, {"random", "contiguous"});
-  }
+  if (const auto layout = reader.find({"mix_layout", "layout"}))
+    c.mix_layout = static_cast<MixLayout>(choose(op, "mix_layout", layout.text(), layouts));
   if (const auto seed = reader.find({"mix_seed"})) c.mix_seed = seed.integer();
   if (const auto seed = reader.find({"seed"})) c.seed = seed.integer();
 }
 
 // --- writing ---
-void write_init(JsonWriter& out, const char* value, const std::string& stem, const VectorInit& init) {
+void write_init(JsonWriter& out, const char* value, const std::string& stem,
+                const VectorInit& init) {
   if (init.value) out.raw(value, JsonWriter::list(*init.value, JsonWriter::json));
   if (init.std > 0) out.number((stem + "_init_std").c_str(), init.std);
-  if (init.range) out.raw((stem + "_range").c_str(), JsonWriter::list(*init.range, JsonWriter::json));
+  if (init.range)
+    out.raw((stem + "_range").c_str(), JsonWriter::list(*init.range, JsonWriter::json));
 }
 
 void write_bounds(JsonWriter& out, const char* key, const Bounds& b) {
@@ -227,13 +220,13 @@ std::string to_json(const ActivationConfig& c) {
   write_init(out, "frequency_init", "freq", c.frequency);
   write_init(out, "decay_init", "damp", c.decay);
   write_learnable(out, c);
-  if (c.sine.decay != Decay::abs)
-    out.text("decay_mode", c.sine.decay == Decay::relu ? "relu" : "none");
+  if (c.sine.decay != Decay::abs) out.text("decay_mode", decays[static_cast<size_t>(c.sine.decay)]);
   write_bounds(out, "amp_bounds", c.sine.amplitude_bounds);
   write_bounds(out, "freq_bounds", c.sine.frequency_bounds);
   write_bounds(out, "damp_bounds", c.sine.decay_bounds);
   if (c.feature_dim != -1) out.integer("feature_dim", c.feature_dim);
-  if (c.phase != std::vector<double>{0}) out.raw("phase_init", JsonWriter::list(c.phase, JsonWriter::json));
+  if (c.phase != std::vector<double>{0})
+    out.raw("phase_init", JsonWriter::list(c.phase, JsonWriter::json));
   if (!c.phase_trainable) out.flag("phase_trainable", false);
   write_init(out, "slope_init", "slope", c.slope);
   if (!c.slope_trainable) out.flag("slope_trainable", false);

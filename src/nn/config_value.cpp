@@ -6,7 +6,6 @@
 #include <charconv>
 #include <cmath>
 #include <nlohmann/json.hpp>
-#include <numeric>
 
 #include "sinew/error.h"
 
@@ -48,19 +47,18 @@ ConfigValue convert(const std::string& op, const Json& json) {
   return out;
 }
 
-size_t edit_distance(const std::string& a, const std::string& b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
+// 2 L / (length of a + length of b), L the longest common subsequence.
+double similarity(const std::string& a, const std::string& b) {
+  std::vector<size_t> row(b.size() + 1, 0);
+  for (char c : a) {
+    size_t diagonal = 0;
     for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t changed = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({changed, row[j] + 1, row[j - 1] + 1});
+      const size_t above = row[j];
+      row[j] = c == b[j - 1] ? diagonal + 1 : std::max(above, row[j - 1]);
+      diagonal = above;
     }
   }
-  return row.back();
+  return 2.0 * static_cast<double>(row.back()) / static_cast<double>(a.size() + b.size());
 }
 
 }  // namespace
@@ -69,8 +67,8 @@ ConfigValue parse_json(const std::string& op, const std::string& text) {
   if (text.size() > max_bytes)
     throw Error(op + ": JSON is larger than 64 MiB (" + std::to_string(text.size()) + " bytes)");
   const auto limit = [&](int depth, Json::parse_event_t event, Json&) {
-    const bool opens = event == Json::parse_event_t::object_start ||
-                       event == Json::parse_event_t::array_start;
+    const bool opens =
+        event == Json::parse_event_t::object_start || event == Json::parse_event_t::array_start;
     if (opens && depth >= max_depth) throw Error(op + ": JSON is deeper than 64 levels");
     return true;
   };
@@ -94,17 +92,25 @@ std::string normalised(const std::string& text) {
 }
 
 std::string nearest(const std::string& name, const std::vector<std::string>& known) {
-  return *std::min_element(known.begin(), known.end(), [&](const auto& a, const auto& b) {
-    return edit_distance(name, a) < edit_distance(name, b);
+  return *std::max_element(known.begin(), known.end(), [&](const auto& a, const auto& b) {
+    return similarity(name, a) < similarity(name, b);
   });
 }
 
 void throw_unknown(const std::string& op, const std::string& what, const std::string& given,
                    const std::vector<std::string>& known) {
   std::string shown = given.size() > 60 ? given.substr(0, 60) + "..." : given;
-  std::replace_if(shown.begin(), shown.end(), [](char c) { return c >= 0 && c < ' '; }, '?');
-  throw Error(op + ": unknown " + what + " (" + shown + "; nearest is " +
-              nearest(shown, known) + ")");
+  std::replace_if(
+      shown.begin(), shown.end(), [](char c) { return c >= 0 && c < ' '; }, '?');
+  throw Error(op + ": unknown " + what + " (" + shown + "; nearest is " + nearest(shown, known) +
+              ")");
+}
+
+size_t choose(const std::string& op, const std::string& what, const std::string& given,
+              const std::vector<std::string>& known) {
+  const auto found = std::find(known.begin(), known.end(), normalised(given));
+  if (found == known.end()) throw_unknown(op, what, given, known);
+  return static_cast<size_t>(found - known.begin());
 }
 
 void ConfigField::fail(const std::string& needs) const { throw Error(where_ + " needs " + needs); }

@@ -26,16 +26,20 @@ ConfigValue parse_json(const std::string& op, const std::string& text);
 
 // Lower case, without surrounding blanks.
 std::string normalised(const std::string& text);
-// The known name with the smallest edit distance.
+// The known name that shares most letters, in their order.
 std::string nearest(const std::string& name, const std::vector<std::string>& known);
 [[noreturn]] void throw_unknown(const std::string& op, const std::string& what,
                                 const std::string& given, const std::vector<std::string>& known);
+// The position of a normalised text among the known ones; throws as above.
+size_t choose(const std::string& op, const std::string& what, const std::string& given,
+              const std::vector<std::string>& known);
 
 // One value under a key. Absent ones (and null) are false; a wrong type throws `op: key needs ...`.
 class ConfigField {
  public:
   ConfigField() = default;
-  ConfigField(std::string where, const ConfigValue* value) : where_(std::move(where)), value_(value) {}
+  ConfigField(std::string where, const ConfigValue* value)
+      : where_(std::move(where)), value_(value) {}
   explicit operator bool() const { return value_ != nullptr; }
   const ConfigValue& value() const { return *value_; }
   bool is(ConfigValue::Kind kind) const { return value_->kind == kind; }
@@ -45,7 +49,7 @@ class ConfigField {
   bool flag() const;
   const std::string& text() const;
   std::vector<ConfigField> list() const;
-  std::vector<double> numbers() const;           // a number, or a list of them
+  std::vector<double> numbers() const;                // a number, or a list of them
   std::array<std::optional<double>, 2> pair() const;  // two numbers or nulls
   [[noreturn]] void fail(const std::string& needs) const;
 

@@ -1,6 +1,6 @@
 // Dense and sparse layers, norms and residual blocks: formulas in nn.h.
-// PyTorch's Kaiming uniform with slope sqrt(5) has the bound sqrt(3) sqrt(2 / (1 + 5)) / sqrt(fan_in)
-// = 1 / sqrt(fan_in), which is also that of its bias.
+// PyTorch's Kaiming uniform with slope sqrt(5) has the bound sqrt(3) sqrt(2 / (1 + 5)) /
+// sqrt(fan_in) = 1 / sqrt(fan_in), which is also that of its bias.
 #include <cmath>
 
 #include "sinew/error.h"
@@ -48,7 +48,8 @@ void block_members(Block& block, const std::string& prefix, Members& out) {
 }  // namespace
 
 Tensor fan_in_uniform(const Shape& shape, int64_t fan_in, TorchGenerator& generator) {
-  if (fan_in < 1) throw Error("fan_in_uniform: fan_in must be positive (" + std::to_string(fan_in) + ")");
+  if (fan_in < 1)
+    throw Error("fan_in_uniform: fan_in must be positive (" + std::to_string(fan_in) + ")");
   const auto bound = static_cast<float>(1 / std::sqrt(static_cast<double>(fan_in)));
   std::vector<float> values(static_cast<size_t>(shape.numel()));
   for (float& v : values) v = generator.uniform(-bound, bound);
@@ -92,7 +93,8 @@ Norm::Norm(NormKind kind, int64_t features) : kind(kind) {
 
 Tensor Norm::operator()(const Tensor& x) const {
   if (kind == NormKind::none) return x;
-  return kind == NormKind::rms ? rms_norm(x, scale, rms_eps) : layer_norm(x, scale, bias, layer_eps);
+  return kind == NormKind::rms ? rms_norm(x, scale, rms_eps)
+                               : layer_norm(x, scale, bias, layer_eps);
 }
 
 void Norm::members(const std::string& prefix, Members& out) {

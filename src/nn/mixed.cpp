@@ -53,7 +53,8 @@ std::vector<int64_t> feature_counts(const std::vector<double>& shares, int64_t f
   }
   std::vector<size_t> order(shares.size());
   std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return rest[a] > rest[b]; });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return rest[a] > rest[b]; });
   for (size_t i = 0; left > 0; ++i, --left) ++counts[order[i]];
   return counts;
 }

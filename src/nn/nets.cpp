@@ -16,13 +16,11 @@ std::vector<GeoBlock> make_geo_blocks(const NetworkConfig& config, TorchGenerato
   for (int64_t i = 0; i < config.depth; ++i) {
     ConnectivityOptions options = config.connectivity;
     options.seed = block_seed(options.seed, i);
-    const bool repeats_first = i > 0 && options.pattern == Pattern::local;  // no draws: one table
-    const auto table =
-        repeats_first ? blocks[0].fc1.table : make_connectivity(options, generator);
-    const double drop_path =
-        config.depth == 1 ? 0
-                          : config.drop_path_max * static_cast<double>(i) /
-                                static_cast<double>(config.depth - 1);
+    const bool same = i > 0 && options.pattern == Pattern::local;  // seeds do not count: one table
+    const auto table = same ? blocks[0].fc1.table : make_connectivity(options, generator);
+    const double drop_path = config.depth == 1 ? 0
+                                               : config.drop_path_max * static_cast<double>(i) /
+                                                     static_cast<double>(config.depth - 1);
     blocks.emplace_back(config, table, drop_path, options.seed, generator);
   }
   return blocks;
@@ -32,8 +30,8 @@ std::vector<Mlp::Layer> make_layers(const NetworkConfig& c, TorchGenerator& gene
   std::vector<Mlp::Layer> layers;
   for (int64_t i = 0; i < c.depth; ++i) {
     Linear fc(i == 0 ? c.input_dim : c.hidden_dim, c.hidden_dim, generator);
-    layers.push_back({std::move(fc), make_activation(c.activation, c.hidden_dim,
-                                                     c.activation_config, generator)});
+    layers.push_back({std::move(fc),
+                      make_activation(c.activation, c.hidden_dim, c.activation_config, generator)});
   }
   return layers;
 }

@@ -22,14 +22,6 @@ const std::vector<std::string> model_keys[] = {
     {"hidden_dim"},
     {"hidden_dim", "norm", "residual_alpha_init"}};
 
-size_t find(const std::string& where, const std::string& what, const std::string& text,
-            const std::vector<std::string>& known) {
-  const std::string key = normalised(text);
-  for (size_t i = 0; i < known.size(); ++i)
-    if (known[i] == key) return i;
-  throw_unknown(where, what, text, known);
-}
-
 std::vector<int64_t> read_shape(const ConfigField& field) {
   std::vector<int64_t> shape;
   if (!field.is(ConfigValue::Kind::text)) {
@@ -89,7 +81,7 @@ NetworkConfig read_config(const ConfigValue& value) {
   for (size_t i = 0; i < value.keys.size(); ++i)  // the model decides which keys are known
     if (value.keys[i] == "model" && value.items[i].kind != ConfigValue::Kind::null)
       c.model = static_cast<ModelKind>(
-          find(op, "model", ConfigField("network: model", &value.items[i]).text(), models));
+          choose(op, "model", ConfigField("network: model", &value.items[i]).text(), models));
   auto keys = common_keys;
   const auto& more = model_keys[static_cast<size_t>(c.model)];
   keys.insert(keys.end(), more.begin(), more.end());
@@ -107,7 +99,7 @@ NetworkConfig read_config(const ConfigValue& value) {
   if (const auto f = reader.find({"drop_path_max"})) c.drop_path_max = f.number();
   if (const auto f = reader.find({"bias"})) c.bias = f.flag() ? Bias::yes : Bias::no;
   if (const auto f = reader.find({"compute_mode"}))
-    c.compute_mode = static_cast<ComputeMode>(find(op, "compute_mode", f.text(), modes));
+    c.compute_mode = static_cast<ComputeMode>(choose(op, "compute_mode", f.text(), modes));
   read_connectivity(reader, c.connectivity);
   return c;
 }
@@ -131,8 +123,9 @@ void check_geo(NetworkConfig& c) {
               ")");
   const int64_t n = shape[0] * shape[1];
   if (c.input_dim == 0) c.input_dim = n;
-  require(c.input_dim == n, c,
-          "input_dim is not H * W (" + std::to_string(c.input_dim) + ", " + std::to_string(n) + ")");
+  require(
+      c.input_dim == n, c,
+      "input_dim is not H * W (" + std::to_string(c.input_dim) + ", " + std::to_string(n) + ")");
   check_size(c, "output_dim", c.output_dim);
   check_size(c, "k", c.connectivity.k);
   require(c.connectivity.k <= INT32_MAX / n, c,
@@ -171,7 +164,7 @@ void write_connectivity(JsonWriter& out, const ConnectivityOptions& c) {
 const char* name(NormKind kind) { return norms[static_cast<size_t>(kind)].c_str(); }
 
 NormKind parse_norm(const std::string& text) {
-  return static_cast<NormKind>(find("norm", "kind", text, norms));
+  return static_cast<NormKind>(choose("norm", "kind", text, norms));
 }
 
 NetworkConfig checked(NetworkConfig c) {

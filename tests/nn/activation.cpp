@@ -133,7 +133,7 @@ TEST_CASE("activation: random initial values") {
     squares += v * v;
   }
   const double count = static_cast<double>(n);
-  CHECK(std::abs(sum / count) < 5 * 0.5 / std::sqrt(count));             // five standard errors
+  CHECK(std::abs(sum / count) < 5 * 0.5 / std::sqrt(count));  // five standard errors
   CHECK(std::abs(squares / count - 0.25) < 5 * 0.25 * std::sqrt(2 / count));
   // Without an initial value the mean is the default, 1.
   const auto centred = parse_activation_config(R"({"amp_init_std": 0.001})");
@@ -151,7 +151,9 @@ TEST_CASE("activation: gradients of every kind, first and second order") {
       {Kind::relu, "{}"},
       {Kind::tanh, "{}"},
       {Kind::mixed, R"({"types": ["phase_psann", "gelu", "tanh", "relu_sigmoid_psann"]})"}};
-  for (const auto& [kind, json] : rows) {
+  for (const auto& row : rows) {
+    const Kind kind = row.first;
+    const std::string json = row.second;
     CAPTURE(std::string(name(kind)));
     CAPTURE(json);
     auto act = build(kind, 5, json);
@@ -273,9 +275,11 @@ TEST_CASE("activation: features on another axis") {
       {Kind::relu_sigmoid_psann, R"({"slope_init": [1, 2, 3])"},
       {Kind::mixed, R"({"types": ["psann", "relu"])"}};
   const Tensor z = random_f32({2, 3, 4}, 9);
-  for (const auto& [kind, json] : rows) {
+  for (const auto& row : rows) {
+    const Kind kind = row.first;
+    const std::string json = row.second;
     CAPTURE(std::string(name(kind)));
-    const auto last = build(kind, 3, json + std::string("}"));
+    const auto last = build(kind, 3, json + "}");
     const Tensor expected = permute((*last)(permute(z, {0, 2, 1})), {0, 2, 1});
     for (const char* dim : {"1", "-2"}) {
       const auto act = build(kind, 3, json + std::string(R"(, "feature_dim": )") + dim + "}");
@@ -290,7 +294,8 @@ TEST_CASE("activation: errors") {
   };
   throws(Kind::psann, R"({"amplitude_init": [1, 2]})",
          "activation: amplitude_init needs 1 or 4 values (has 2)");
-  throws(Kind::psann, R"({"decay_init": []})", "activation: decay_init needs 1 or 4 values (has 0)");
+  throws(Kind::psann, R"({"decay_init": []})",
+         "activation: decay_init needs 1 or 4 values (has 0)");
   throws(Kind::phase_psann, R"({"phase_init": [1, 2, 3, 4, 5]})",
          "activation: phase_init needs 1 or 4 values (has 5)");
   throws(Kind::relu_sigmoid_psann, R"({"slope_init": [1, 2]})",
@@ -298,13 +303,21 @@ TEST_CASE("activation: errors") {
   throws(Kind::gelu, "{}", "activation: gelu is available inside mixed only");
   CHECK_THROWS_WITH_AS(build(Kind::psann, 0), "activation: features must be positive (0)", Error);
   CHECK_THROWS_WITH_AS(build(Kind::relu, -1), "activation: features must be positive (-1)", Error);
-  CHECK_THROWS_WITH_AS(PlainActivation(Kind::psann)(Tensor::zeros({1, 1})),
-                       "activation: psann has parameters", Error);
+  const PlainActivation wrong(Kind::psann);
+  CHECK_THROWS_WITH_AS(wrong(Tensor::zeros({1, 1})), "activation: psann has parameters", Error);
   TorchGenerator generator(0);
   ActivationConfig config;
   config.frequency.value = std::vector<double>{NAN};
   CHECK_THROWS_WITH_AS(make_activation(Kind::psann, 4, config, generator),
                        "activation: frequency_init is not finite", Error);
+  config = {};
+  config.amplitude.std = INFINITY;
+  CHECK_THROWS_WITH_AS(make_activation(Kind::psann, 4, config, generator),
+                       "activation: amplitude_init is not finite", Error);
+  config = {};
+  config.phase = {INFINITY};
+  CHECK_THROWS_WITH_AS(make_activation(Kind::phase_psann, 4, config, generator),
+                       "activation: phase_init is not finite", Error);
   config = {};
   config.clip_max = 0;
   CHECK_THROWS_WITH_AS(make_activation(Kind::relu_sigmoid_psann, 4, config, generator),
