@@ -70,8 +70,8 @@ void Optimizer::set_state(const NamedTensors& state) {
     const Tensor &from = state[i].tensor, &to = state_[i].tensor;
     if (state[i].name != state_[i].name || !from.defined() || !(from.shape() == to.shape()) ||
         from.dtype() != to.dtype())
-      throw Error(std::string(name_) + ": state '" + state[i].name + "' is not '" +
-                  state_[i].name + "', " + sinew::name(to.dtype()) + " " + to.shape().str());
+      throw Error(std::string(name_) + ": state '" + state[i].name + "' is not '" + state_[i].name +
+                  "', " + sinew::name(to.dtype()) + " " + to.shape().str());
   }
   for (size_t i = 0; i < state.size(); ++i) state_[i].tensor.assign(state[i].tensor);
 }
@@ -92,8 +92,7 @@ AdamW::AdamW(const ParameterBlock& block, const AdamOptions& options)
 }
 
 void Adam::step() {
-  adam_update(values_, gradients_, state_[1].tensor, state_[2].tensor, state_[0].tensor,
-              settings_);
+  adam_update(values_, gradients_, state_[1].tensor, state_[2].tensor, state_[0].tensor, settings_);
 }
 
 Sgd::Sgd(const ParameterBlock& block, const SgdOptions& options)
@@ -108,7 +107,8 @@ Sgd::Sgd(const ParameterBlock& block, const SgdOptions& options)
 void Sgd::step() { sgd_update(values_, gradients_, velocity_, state_[0].tensor, settings_); }
 
 Tensor clip_gradients(ParameterBlock& block, double max_norm) {
-  if (!(max_norm > 0)) throw Error("clip_gradients: max_norm is not above 0 (" + text(max_norm) + ")");
+  if (!(max_norm > 0))
+    throw Error("clip_gradients: max_norm is not above 0 (" + text(max_norm) + ")");
   const Tensor norm = gradient_norm(block);
   clip_update(block.gradients, norm, max_norm);
   return norm;
@@ -123,8 +123,7 @@ double Schedule::at(int64_t step, int64_t total) const {
                 std::to_string(total) + ", warmup_steps " + std::to_string(warmup_steps) +
                 ", step_size " + std::to_string(step_size) + ")");
   const int64_t now = std::min(step, total - 1), after = now - warmup_steps;
-  if (after < 0)
-    return lr * static_cast<double>(now + 1) / (static_cast<double>(warmup_steps) + 1);
+  if (after < 0) return lr * static_cast<double>(now + 1) / (static_cast<double>(warmup_steps) + 1);
   const int64_t last = total - 1 - warmup_steps;
   const double u = last > 0 ? static_cast<double>(after) / static_cast<double>(last) : 1;
   switch (curve) {

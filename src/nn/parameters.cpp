@@ -34,8 +34,7 @@ void check(const std::vector<Parameter>& parameters) {
 
 }  // namespace
 
-ParameterBlock::ParameterBlock(const std::vector<Parameter>& parameters)
-    : parameters_(parameters) {
+ParameterBlock::ParameterBlock(const std::vector<Parameter>& parameters) : parameters_(parameters) {
   check(parameters_);
   int64_t size = 0;
   DType dtype = DType::f32;

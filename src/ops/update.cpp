@@ -20,8 +20,8 @@ void require_like(const char* op, const char* what, const Tensor& t, const Tenso
 double* clock_pointer(const char* op, const Tensor& clock) {
   require_defined(op, clock);
   require(clock.dtype() == DType::f64 && clock.shape() == Shape{2}, op,
-          std::string("clock is not f64 [2] (") + name(clock.dtype()) + " " +
-              clock.shape().str() + ")");
+          std::string("clock is not f64 [2] (") + name(clock.dtype()) + " " + clock.shape().str() +
+              ")");
   return static_cast<double*>(pointer(clock));
 }
 
@@ -33,20 +33,20 @@ void adam_update(Tensor& p, const Tensor& g, Tensor& m, Tensor& v, Tensor& clock
   require_like("adam_update", "g", g, p);
   require_like("adam_update", "m", m, p);
   require_like("adam_update", "v", v, p);
-  const AdamArgs args{p.dtype(),  pointer(p), pointer(g), pointer(m),
-                      pointer(v), clock_pointer("adam_update", clock),
-                      p.numel(),  s.beta1,    s.beta2,    s.eps,
-                      s.decay,    s.decoupled_decay};
+  const AdamArgs args{p.dtype(),  pointer(p), pointer(g),
+                      pointer(m), pointer(v), clock_pointer("adam_update", clock),
+                      p.numel(),  s.beta1,    s.beta2,
+                      s.eps,      s.decay,    s.decoupled_decay};
   on(p, [=](auto& device) { adam(device, args); });
 }
 
-void sgd_update(Tensor& p, const Tensor& g, Tensor& velocity, Tensor& clock,
-                const SgdSettings& s) {
+void sgd_update(Tensor& p, const Tensor& g, Tensor& velocity, Tensor& clock, const SgdSettings& s) {
   require_real("sgd_update", p);
   require_like("sgd_update", "g", g, p);
   if (velocity.defined()) require_like("sgd_update", "velocity", velocity, p);
-  const SgdArgs args{p.dtype(), pointer(p),  pointer(g), pointer(velocity),
-                     clock_pointer("sgd_update", clock), p.numel(), s.momentum, s.decay};
+  const SgdArgs args{
+      p.dtype(), pointer(p), pointer(g), pointer(velocity), clock_pointer("sgd_update", clock),
+      p.numel(), s.momentum, s.decay};
   on(p, [=](auto& device) { sgd(device, args); });
 }
 

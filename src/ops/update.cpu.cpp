@@ -74,8 +74,7 @@ void clip_of(Cpu& device, const ClipArgs& a) {
   const Vec<T> factor(ratio > T(1) ? T(1) : ratio);  // NaN stays NaN
   parallel_pieces(device, a.n, 4096, 1, [&](int64_t first, int64_t count) {
     T* g = static_cast<T*>(a.g) + first;
-    for_each_vector<T>(count,
-                       [&](int64_t i, auto io) { io.put(g + i, io.get(g + i) * factor); });
+    for_each_vector<T>(count, [&](int64_t i, auto io) { io.put(g + i, io.get(g + i) * factor); });
   });
 }
 

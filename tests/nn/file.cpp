@@ -89,7 +89,9 @@ TEST_CASE("file: larger than memory is refused before it is read") {
   const Folder folder;
   const std::string path = folder / "huge";
   write_file(path, "x");
-  if (truncate(path.c_str(), off_t{1} << 43) != 0) return;  // 8 TiB, all holes
+  const bool sparse = truncate(path.c_str(), off_t{1} << 43) == 0;  // 8 TiB, all holes
+  WARN_MESSAGE(sparse, "this file system has no files of 8 TiB");
+  if (!sparse) return;
   const std::string error = error_of([&] { read_file(path); });
   CHECK(error.find(path + ": file is larger than memory (8796093022208 bytes, memory ") == 0);
 }

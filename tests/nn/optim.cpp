@@ -8,6 +8,7 @@
 
 #include "gradcheck.h"
 #include "sinew/error.h"
+#include "sinew/step.h"
 
 using namespace sinew;
 using namespace sinew::test;
@@ -60,28 +61,33 @@ std::unique_ptr<Optimizer> make_with(const ParameterBlock& block, const Options&
 
 TEST_CASE("optim: five steps equal PyTorch's") {
   const auto run = [](Make make, const Floats& expected) { check_close(train(make), expected); };
-  run([](const ParameterBlock& b) {
+  run(
+      [](const ParameterBlock& b) {
         return make_with<Adam>(b, AdamOptions{.lr = 0.05, .weight_decay = 0.1});
       },
       {-0.975631297f, -0.0709548146f, 0.489591509f, -0.750740528f, -0.119446062f, 0.950030506f,
        -0.681669354f});
-  run([](const ParameterBlock& b) {
+  run(
+      [](const ParameterBlock& b) {
         return make_with<AdamW>(b, AdamOptions{.lr = 0.05, .weight_decay = 0.1});
       },
       {-0.968692839f, -0.119311295f, 0.482447356f, -0.743638217f, -0.119040325f, 0.940768242f,
        -0.680644274f});
-  run([](const ParameterBlock& b) {
-        return make_with<AdamW>(
-            b, AdamOptions{.lr = 0.05, .beta1 = 0.4, .beta2 = 0.7, .eps = 1e-3});
+  run(
+      [](const ParameterBlock& b) {
+        return make_with<AdamW>(b,
+                                AdamOptions{.lr = 0.05, .beta1 = 0.4, .beta2 = 0.7, .eps = 1e-3});
       },
       {-1.01162708f, -0.125555843f, 0.549971819f, -0.790556192f, -0.0789945871f, 0.924981475f,
        -0.650031745f});
-  run([](const ParameterBlock& b) {
+  run(
+      [](const ParameterBlock& b) {
         return make_with<Sgd>(b, SgdOptions{.lr = 0.05, .weight_decay = 0.1});
       },
       {-0.888910353f, -0.0276150201f, 0.326958895f, -0.76390487f, -0.185116976f, 1.00994539f,
        -0.613942802f});
-  run([](const ParameterBlock& b) {
+  run(
+      [](const ParameterBlock& b) {
         return make_with<Sgd>(b, SgdOptions{.lr = 0.05, .momentum = 0});
       },
       {-1.01299989f, -0.135999992f, 0.574500024f, -0.858499944f, -0.0647500008f, 0.895499945f,
@@ -117,7 +123,8 @@ double adamw_element(double p, const std::vector<double>& gradients, double lr, 
     p *= 1 - lr * decay;
     m += 0.1 * (g - m);
     v = 0.999 * v + 0.001 * g * g;
-    p -= lr / (1 - std::pow(0.9, t)) * m / (std::sqrt(v) / std::sqrt(1 - std::pow(0.999, t)) + 1e-8);
+    p -=
+        lr / (1 - std::pow(0.9, t)) * m / (std::sqrt(v) / std::sqrt(1 - std::pow(0.999, t)) + 1e-8);
   }
   return p;
 }
@@ -146,8 +153,8 @@ TEST_CASE("optim: every size, type, instruction set and number of threads") {
         const auto p0 = first.values(), g0 = g.values();
         double worst = 0;
         for (size_t i = 0; i < one.size(); ++i)
-          worst = std::max(worst, std::abs(one[i] - adamw_element(p0[i], {g0[i], g0[i], g0[i]},
-                                                                  0.01, 0.1)));
+          worst = std::max(
+              worst, std::abs(one[i] - adamw_element(p0[i], {g0[i], g0[i], g0[i]}, 0.01, 0.1)));
         CHECK(worst < (dtype == DType::f64 ? 1e-14 : 1e-6));
       }
   set_threads(before);
@@ -185,6 +192,44 @@ TEST_CASE("optim: state goes to another optimizer, which continues with the same
   wrong[2] = {"second_moment", Tensor({6})};
   CHECK_THROWS_WITH_AS(adam.set_state(wrong),
                        "adam: state 'second_moment' is not 'second_moment', f32 [7]", Error);
+}
+
+TEST_CASE("optim: a replayed step follows the learning rate and has the bits of an eager one") {
+  const auto run = [](bool replay) {
+    Tensor w = Tensor::from(start(), {7});
+    ParameterBlock block({{"w", &w}});
+    AdamW optimizer(block, {.lr = 0.05, .weight_decay = 0.1});
+    const auto body = [&](const std::vector<Tensor>& in) {
+      Tape tape;
+      block.watch(tape);
+      const Tensor loss = sum(square(sub(w, in[0])));
+      block.backward(tape, loss);
+      const Tensor norm = clip_gradients(block, 3);
+      optimizer.step();
+      return std::vector<Tensor>{loss, norm};
+    };
+    Step step(body);
+    Floats out;
+    for (int t = 0; t < 20; ++t) {
+      optimizer.set_lr(0.05 / (t + 1));
+      const std::vector<Tensor> input{Tensor::from(gradient(t), {7})};
+      for (const Tensor& y : replay ? step(input) : body(input)) out.push_back(y.item<float>());
+    }
+    CHECK(optimizer.steps() == 20);
+    for (float v : w.host<float>()) out.push_back(v);
+    return out;
+  };
+  CHECK(run(true) == run(false));
+
+  Tensor w = Tensor::from(start(), {7});
+  ParameterBlock block({{"w", &w}});
+  Sgd sgd(block);
+  Step step([&](const std::vector<Tensor>&) {
+    sgd.set_lr(1);
+    return std::vector<Tensor>{w};
+  });
+  step({});  // eager
+  CHECK_THROWS_WITH_AS(step({}), "tensor: host access while a step is being recorded", Error);
 }
 
 TEST_CASE("optim: hyper-parameters out of range") {
