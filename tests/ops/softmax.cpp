@@ -116,6 +116,15 @@ TEST_CASE("softmax: large and special values") {
   for (size_t i = 3; i < 6; ++i) CHECK(!std::isnan(y[i]));
 }
 
+TEST_CASE("softmax: rows do not see each other") {
+  for (int64_t n : {1, 7, 31, 33}) {
+    const Tensor low = random_f32({1, n}, 1), high = affine(low, 1, 1000);
+    const Tensor both = softmax(concat({low, high}, 0));
+    CHECK(slice(both, 0, 0, 1).host<float>() == softmax(low).host<float>());
+    CHECK(slice(both, 0, 1, 1).host<float>() == softmax(high).host<float>());
+  }
+}
+
 TEST_CASE("softmax: the same bits for any number of threads") {
   const int before = threads();
   const Tensor x = random_f32({900, 50}, 1), dy = random_f32({900, 50}, 2);
