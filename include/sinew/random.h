@@ -66,5 +66,8 @@ class NumpyGenerator {
 // counter from 0). Without a call the seed is 0. The state is device memory that each mask moves
 // on, also in a recorded step, so seeding acts on recorded steps too. Throws while a Step records.
 void seed_masks(uint64_t seed);
+// Seed and counter as 4 words, so that a checkpoint can continue the stream. Host access, likewise.
+std::vector<uint32_t> mask_state();
+void set_mask_state(const std::vector<uint32_t>& state);  // throws unless it has 4 words
 
 }  // namespace sinew

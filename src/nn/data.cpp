@@ -115,6 +115,12 @@ void Batches::shuffle(TorchGenerator& generator) {
   order_ = Tensor::from(epoch_permutation(generator, rows()), {rows()});
 }
 
+void Batches::set_order(const Tensor& order) {
+  if (!order.defined() || order.dtype() != DType::i32 || !(order.shape() == Shape({rows()})))
+    throw Error("batches: order needs one i32 per row");
+  order_ = order;
+}
+
 int64_t Batches::count() const { return rows() / batch_size_ + (rows() % batch_size_ != 0); }
 
 Batch Batches::operator[](int64_t i) const {

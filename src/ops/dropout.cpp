@@ -41,15 +41,24 @@ void check(const char* op, const Tensor& x, double p) {
 
 }  // namespace
 
-void seed_masks(uint64_t seed) {
-  const Tensor state = Tensor::from(
-      std::vector<int32_t>{static_cast<int32_t>(seed), static_cast<int32_t>(seed >> 32), 0, 0},
-      {4});
+void set_mask_state(const std::vector<uint32_t>& words) {
+  require(words.size() == 4, "set_mask_state", "needs 4 words (" + std::to_string(words.size()) + ")");
+  const Tensor state = Tensor::from(std::vector<int32_t>(words.begin(), words.end()), {4});
   Tensor& current = context().mask_state;
   if (current.defined())
     current.assign(state);  // in place: recorded steps go on from here
   else
     current = state;
+}
+
+std::vector<uint32_t> mask_state() {
+  if (!context().mask_state.defined()) seed_masks(0);
+  const std::vector<int32_t> words = context().mask_state.host<int32_t>();
+  return {words.begin(), words.end()};
+}
+
+void seed_masks(uint64_t seed) {
+  set_mask_state({static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32), 0, 0});
 }
 
 Tensor dropout(const Tensor& x, double p) {

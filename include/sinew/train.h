@@ -1,0 +1,104 @@
+// Training a network: epochs over batches with schedule, clipping, validation, early stopping and
+// checkpoints.
+//
+//     Trainer trainer(*net, {x, y}, {.epochs = 25, .batch_size = 256}, generator);
+//     while (trainer.step()) {}                 // one optimizer step each
+//     double test = evaluate(*net, test_x, test_y).loss;
+//
+// The order of draws is that of a PyTorch loop with a shuffling DataLoader, so with the same seed
+// and data the losses are the reference's. A Trainer that is given the state of another one goes on
+// to the same bits.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "sinew/data.h"
+#include "sinew/nn.h"
+#include "sinew/optim.h"
+
+namespace sinew {
+
+enum class LossKind : uint8_t { mse, l1, smooth_l1, huber, cross_entropy };
+const char* name(LossKind kind);
+LossKind parse_loss(const std::string& text);
+struct Loss {
+  LossKind kind = LossKind::mse;
+  double beta = 1;   // smooth_l1
+  double delta = 1;  // huber
+  // Mean over the batch; target f32 of the prediction's shape, or labels i32 for cross_entropy.
+  Tensor operator()(const Tensor& prediction, const Tensor& target) const;
+};
+
+enum class OptimizerKind : uint8_t { adamw, adam, sgd };
+const char* name(OptimizerKind kind);
+OptimizerKind parse_optimizer(const std::string& text);
+
+enum class Shuffle : uint8_t { yes, no };
+// What a step does whose loss or gradient norm is not finite: end the training with an Error, leave
+// the weights as they are, or update them all the same. All are counted in the history.
+enum class OnNonfinite : uint8_t { stop, skip, ignore };
+OnNonfinite parse_on_nonfinite(const std::string& text);
+
+struct TrainOptions {
+  int64_t epochs = 25;
+  int64_t batch_size = 128;
+  OptimizerKind optimizer = OptimizerKind::adamw;
+  AdamOptions adam;   // betas, eps, weight decay of adamw and adam
+  SgdOptions sgd;     // momentum, weight decay of sgd
+  Schedule schedule;  // the learning rate
+  Loss loss;
+  Shuffle shuffle = Shuffle::yes;
+  double clip_norm = 0;  // 0: no clipping
+  OnNonfinite on_nonfinite = OnNonfinite::stop;
+  // > 0: stops after so many epochs in a row without a smaller validation loss (training loss
+  // without validation data); the weights of the best epoch are put back at the end.
+  int64_t patience = 0;
+};
+
+struct TrainData {
+  Tensor x, y;          // rows along the leading axis
+  Tensor val_x, val_y;  // undefined without validation
+};
+
+struct EpochRecord {
+  int64_t epoch = 0;      // from 1
+  double train_loss = 0;  // mean of the batch losses, weighted by rows
+  std::optional<double> val_loss;
+  double lr = 0;  // of the epoch's last step
+  double time_s = 0, step_time_ms_median = 0, samples_per_sec = 0;
+  double grad_norm_mean = 0, grad_norm_max = 0;  // of the finite ones, before clipping
+  int64_t loss_nonfinite_steps = 0, grad_nonfinite_steps = 0;
+  bool improved = false;  // the best epoch so far
+};
+
+class Trainer {
+ public:
+  // Rebinds the network's parameters to one flat block. Throws for options out of range and data
+  // that do not fit together. `generator` draws the batch orders; net and generator must outlive it.
+  Trainer(Network& net, TrainData data, const TrainOptions& options, TorchGenerator& generator);
+  ~Trainer();
+
+  // The next optimizer step; after the last one of an epoch also validation and the record. False
+  // when there is nothing left to do: then the best weights are in the network.
+  bool step();
+  bool epoch_ended() const;  // the last step() ended an epoch: history().back() is new
+  int64_t steps_done() const;
+  int64_t steps_per_epoch() const;
+  const std::vector<EpochRecord>& history() const;
+  std::optional<int64_t> best_epoch() const;
+
+  // Everything that the rest of the training depends on, at any step.
+  NamedTensors state() const;
+  void set_state(const NamedTensors& state);  // throws if it is of another training
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// The network's outputs for rows of x, in eval mode, so many rows at once.
+Tensor predict(const Network& net, const Tensor& x, int64_t rows_at_once = 4096);
+
+}  // namespace sinew
