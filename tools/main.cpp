@@ -6,9 +6,10 @@
 #include "commands.h"
 
 int main(int argc, char** argv) {
-  CLI::App app{"Sinew: deep learning with sine activations on sparse connections.\n"
-               "Example: sinew info",
-               "sinew"};
+  CLI::App app{
+      "Sinew: deep learning with sine activations on sparse connections.\n"
+      "Example: sinew info",
+      "sinew"};
   app.set_version_flag("--version", "sinew " SINEW_VERSION);
   app.require_subcommand(1);
   sinew::tools::add_info(app);

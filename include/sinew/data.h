@@ -47,8 +47,8 @@ class Batches {
   Batches(const Tensor& x, const Tensor& y, int64_t batch_size);  // rows in their own order
   // The order of the next epoch, as a shuffling DataLoader draws it (epoch_permutation, random.h).
   void shuffle(TorchGenerator& generator);
-  // The current order, undefined before the first shuffle; a checkpoint sets it again. Throws unless
-  // it is i32 with one entry per row.
+  // The current order, undefined before the first shuffle; a checkpoint sets it again. Throws
+  // unless it is i32 with one entry per row.
   const Tensor& order() const { return order_; }
   void set_order(const Tensor& order);
   int64_t count() const;  // batches per epoch

@@ -7,8 +7,8 @@ namespace sinew {
 
 enum class DType : uint8_t { f32, f64, bf16, i32, u8 };
 
-int64_t size_of(DType dtype);      // bytes of one element
-const char* name(DType dtype);     // "f32", "f64", "bf16", "i32", "u8"
-bool is_floating(DType dtype);     // f32, f64, bf16
+int64_t size_of(DType dtype);   // bytes of one element
+const char* name(DType dtype);  // "f32", "f64", "bf16", "i32", "u8"
+bool is_floating(DType dtype);  // f32, f64, bf16
 
 }  // namespace sinew

@@ -26,7 +26,7 @@ Tensor sigmoid(const Tensor& x);   // 1 / (1 + e^-x)
 Tensor softplus(const Tensor& x);  // ln(1 + e^x); x itself for x > 20, as in PyTorch
 Tensor affine(const Tensor& x, double scale, double shift);  // scale x + shift
 Tensor pow(const Tensor& x, double exponent);                // x^exponent
-Tensor clamp(const Tensor& x, double low, double high);  // derivative 1 where low <= x <= high
+Tensor clamp(const Tensor& x, double low, double high);      // derivative 1 where low <= x <= high
 
 // --- elementwise, two inputs ----------------------------------------------------------------
 Tensor add(const Tensor& a, const Tensor& b);      // a + b
@@ -65,7 +65,7 @@ Tensor matmul(const Tensor& a, const Tensor& b, Trans trans_a = Trans::no,
               Trans trans_b = Trans::no, const Tensor& bias = {});
 
 // --- shape ----------------------------------------------------------------------------------
-Tensor reshape(const Tensor& x, const Shape& shape);  // shares storage
+Tensor reshape(const Tensor& x, const Shape& shape);            // shares storage
 Tensor permute(const Tensor& x, const std::vector<int>& axes);  // out.dim(i) = x.dim(axes[i])
 // The elements first .. first + count - 1 along an axis.
 Tensor slice(const Tensor& x, int axis, int64_t first, int64_t count);

@@ -17,10 +17,10 @@ class Shape {
   explicit Shape(const std::vector<int64_t>& sizes);  // throws if rank > 8, a size < 0, or overflow
 
   int rank() const { return rank_; }
-  int64_t numel() const;              // product of the sizes; 1 for a scalar
+  int64_t numel() const;  // product of the sizes; 1 for a scalar
   int64_t operator[](int axis) const { return sizes_[static_cast<size_t>(axis)]; }
-  int64_t dim(int axis) const;        // checked; negative axes count from the end
-  int axis(int axis) const;           // the non-negative axis; throws if out of range
+  int64_t dim(int axis) const;  // checked; negative axes count from the end
+  int axis(int axis) const;     // the non-negative axis; throws if out of range
   int64_t last() const { return dim(-1); }
   const int64_t* begin() const { return sizes_.data(); }
   const int64_t* end() const { return sizes_.data() + rank_; }

@@ -7,7 +7,8 @@
 //
 // Without an active tape nothing is recorded: inference is the default. Backward runs the recorded
 // nodes in reverse order; each closure calls public ops, so with create_graph the gradients are
-// recorded themselves and can be differentiated again, to any order for smooth ops.
+// recorded themselves and can be differentiated again. Elementwise functions (sin, exp, ...) end at
+// their second derivative, all other ops go to any order.
 #pragma once
 #include <deque>
 #include <functional>
@@ -26,7 +27,7 @@ struct GradientOptions {
 // Collects the gradients that one closure computes for its inputs.
 class Cotangents {
  public:
-  bool needs(int input) const;            // false: nobody asked for this input's gradient
+  bool needs(int input) const;  // false: nobody asked for this input's gradient
   // Adds dx to the input's gradient. The dtype must match; broadcast axes are summed here, once
   // for all ops; any other shape mismatch throws.
   void add(int input, const Tensor& dx);
@@ -46,7 +47,7 @@ using Backward = std::function<void(const Tensor& dy, Cotangents& dx)>;
 
 class Tape {
  public:
-  Tape();   // becomes the thread's active tape; the former one is active again afterwards
+  Tape();  // becomes the thread's active tape; the former one is active again afterwards
   ~Tape();
   Tape(const Tape&) = delete;
   Tape& operator=(const Tape&) = delete;
@@ -85,8 +86,7 @@ void record(Tensor& y, const std::vector<Tensor>& inputs, Backward backward);
 // Backward of a fused op under create_graph (Tape::active() is then not null in the closure): runs
 // the composed form `f` of the same function on the active tape and returns the gradient of each
 // input at dy, differentiable again; undefined for inputs that are not tracked.
-std::vector<Tensor> composed_gradients(
-    const std::function<Tensor(const std::vector<Tensor>&)>& f, const std::vector<Tensor>& inputs,
-    const Tensor& dy);
+std::vector<Tensor> composed_gradients(const std::function<Tensor(const std::vector<Tensor>&)>& f,
+                                       const std::vector<Tensor>& inputs, const Tensor& dy);
 
 }  // namespace sinew

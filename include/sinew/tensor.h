@@ -43,8 +43,8 @@ class Tensor {
   template <class T>
   std::vector<T> host() const;
   template <class T>
-  T item() const;              // the only element
-  double value() const;        // the only element of any type but bf16, as double
+  T item() const;                      // the only element
+  double value() const;                // the only element of any type but bf16, as double
   std::vector<double> values() const;  // all elements of any type but bf16, as double
   // Overwrites the elements with host values of the same type and number, in place.
   void assign(const std::vector<float>& values);
@@ -68,7 +68,7 @@ class Tensor {
   int64_t numel_ = 0;
   Shape shape_;
   DType dtype_ = DType::f32;
-  int32_t node_ = -1;   // number of this value on the tape `tape_`
+  int32_t node_ = -1;  // number of this value on the tape `tape_`
   uint64_t tape_ = 0;
 };
 

@@ -76,7 +76,8 @@ struct EpochRecord {
 class Trainer {
  public:
   // Rebinds the network's parameters to one flat block. Throws for options out of range and data
-  // that do not fit together. `generator` draws the batch orders; net and generator must outlive it.
+  // that do not fit together. `generator` draws the batch orders; net and generator must outlive
+  // it.
   Trainer(Network& net, TrainData data, const TrainOptions& options, TorchGenerator& generator);
   ~Trainer();
 

@@ -24,9 +24,7 @@ Isa best_isa() {
 }  // namespace
 
 Context::Context()
-    : threads(available_processors()),
-      isa(best_isa()),
-      pool(std::make_shared<Pool>(Device::cpu)) {}
+    : threads(available_processors()), isa(best_isa()), pool(std::make_shared<Pool>(Device::cpu)) {}
 
 Context& context() {
   thread_local Context current;

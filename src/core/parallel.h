@@ -26,8 +26,7 @@ inline void parallel_for(const Cpu& device, int64_t n, int64_t cost, const F& f)
 
 // Fixed pieces of a long range: f(first, count) with count <= piece.
 template <class F>
-inline void parallel_pieces(const Cpu& device, int64_t n, int64_t piece, int64_t cost,
-                            const F& f) {
+inline void parallel_pieces(const Cpu& device, int64_t n, int64_t piece, int64_t cost, const F& f) {
   const int64_t pieces = (n + piece - 1) / piece;
   parallel_for(device, pieces, piece * cost, [&](int64_t p) {
     const int64_t first = p * piece;

@@ -17,7 +17,8 @@ size_t bucket_of(size_t bytes) {
   size_t power = alignment;
   while (power * 2 <= bytes) power *= 2;
   for (size_t quarter = 4; quarter <= 8; ++quarter)
-    if (power / 4 * quarter >= bytes) return (power / 4 * quarter + alignment - 1) / alignment * alignment;
+    if (power / 4 * quarter >= bytes)
+      return (power / 4 * quarter + alignment - 1) / alignment * alignment;
   return power * 2;
 }
 

@@ -29,7 +29,7 @@ class Pool {
   Guard guard() const { return guard_; }
   MemoryStats stats() const;
   void reset_high_water();
-  int64_t overruns() const { return overruns_; }      // canaries found broken so far
+  int64_t overruns() const { return overruns_; }  // canaries found broken so far
   int64_t system_allocations() const { return system_allocations_; }
 
  private:

@@ -20,7 +20,9 @@ SINEW_HD double select(bool condition, double a, double b) { return condition ? 
 using std::abs, std::cos, std::erf, std::exp, std::log, std::log1p, std::pow, std::sin, std::sqrt,
     std::tanh;
 
-#define SINEW_FN template <class V> static SINEW_HD V
+#define SINEW_FN     \
+  template <class V> \
+  static SINEW_HD V
 
 struct Neg {
   SINEW_FN f(V x, ScalarArgs) { return -x; }
@@ -29,9 +31,7 @@ struct Neg {
 };
 struct Abs {
   SINEW_FN f(V x, ScalarArgs) { return abs(x); }
-  SINEW_FN d(V x, ScalarArgs) {
-    return select(x > V(0), V(1), select(x < V(0), V(-1), V(0)));
-  }
+  SINEW_FN d(V x, ScalarArgs) { return select(x > V(0), V(1), select(x < V(0), V(-1), V(0))); }
   SINEW_FN dd(V, ScalarArgs) { return V(0); }
 };
 struct Exp {
@@ -117,19 +117,18 @@ struct Clamp {  // to [a, b]; derivative 1 on the closed interval; NaN stays NaN
   SINEW_FN f(V x, ScalarArgs s) {
     return select(x < V(s.a), V(s.a), select(x > V(s.b), V(s.b), x));
   }
-  SINEW_FN d(V x, ScalarArgs s) {
-    return select(x < V(s.a), V(0), select(x > V(s.b), V(0), V(1)));
-  }
+  SINEW_FN d(V x, ScalarArgs s) { return select(x < V(s.a), V(0), select(x > V(s.b), V(0), V(1))); }
   SINEW_FN dd(V, ScalarArgs) { return V(0); }
 };
 
 #undef SINEW_FN
 
 // X(name in ops.h, struct): the functions of x alone, then those with two constants.
-#define SINEW_UNARY_PLAIN(X)                                                                  \
-  X(neg, Neg) X(abs, Abs) X(exp, Exp) X(log, Log) X(sqrt, Sqrt) X(square, Square) X(sin, Sin) \
-  X(cos, Cos) X(tanh, Tanh) X(relu, Relu) X(gelu, Gelu) X(sigmoid, Sigmoid)                   \
-  X(softplus, Softplus)
+#define SINEW_UNARY_PLAIN(X)                                                                    \
+  X(neg, Neg)                                                                                   \
+  X(abs, Abs)                                                                                   \
+  X(exp, Exp) X(log, Log) X(sqrt, Sqrt) X(square, Square) X(sin, Sin) X(cos, Cos) X(tanh, Tanh) \
+      X(relu, Relu) X(gelu, Gelu) X(sigmoid, Sigmoid) X(softplus, Softplus)
 #define SINEW_UNARY_WITH_CONSTANTS(X) X(affine, Affine) X(pow, Power) X(clamp, Clamp)
 #define SINEW_UNARY(X) SINEW_UNARY_PLAIN(X) SINEW_UNARY_WITH_CONSTANTS(X)
 

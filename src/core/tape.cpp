@@ -85,7 +85,8 @@ void Tape::check(const Tensor& y, const std::vector<Tensor>& wrt, const Tensor& 
     if (!tracks(t)) throw Error("tape: gradient asked for a tensor that is not on this tape");
   if (!cotangent.defined()) {
     if (y.numel() == 1) return;
-    throw Error("tape: y has several elements and no cotangent was given (" + y.shape().str() + ")");
+    throw Error("tape: y has several elements and no cotangent was given (" + y.shape().str() +
+                ")");
   }
   if (!(cotangent.shape() == y.shape()))
     throw Error("tape: cotangent has another shape (" + cotangent.shape().str() + " for " +
@@ -104,8 +105,8 @@ std::vector<Tensor> Tape::gradients(const Tensor& y, const std::vector<Tensor>& 
   for (const Tensor& t : wrt)
     if (t.node_ <= y.node_) asked[static_cast<size_t>(t.node_)] = 1;
   std::vector<Tensor> sums(wanted.size());
-  sums.back() = options.cotangent.defined() ? options.cotangent
-                                            : Tensor::full(y.shape(), 1.0, y.dtype());
+  sums.back() =
+      options.cotangent.defined() ? options.cotangent : Tensor::full(y.shape(), 1.0, y.dtype());
 
   for (auto i = wanted.size(); i-- > 0;) {
     Node& node = nodes_[i];
@@ -129,9 +130,8 @@ std::vector<Tensor> Tape::gradients(const Tensor& y, const std::vector<Tensor>& 
 
 // Each input gets an alias on the tape, so that the walk ends there even where inputs depend on
 // each other, while the new gradients stay connected to the inputs themselves.
-std::vector<Tensor> composed_gradients(
-    const std::function<Tensor(const std::vector<Tensor>&)>& f, const std::vector<Tensor>& inputs,
-    const Tensor& dy) {
+std::vector<Tensor> composed_gradients(const std::function<Tensor(const std::vector<Tensor>&)>& f,
+                                       const std::vector<Tensor>& inputs, const Tensor& dy) {
   Tape* tape = Tape::active();
   if (!tape) throw Error("tape: composed_gradients needs an active tape");
   std::vector<Tensor> aliases, tracked, out(inputs.size());

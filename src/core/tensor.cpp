@@ -13,13 +13,21 @@ namespace {
 template <class T>
 constexpr DType dtype_of();
 template <>
-constexpr DType dtype_of<float>() { return DType::f32; }
+constexpr DType dtype_of<float>() {
+  return DType::f32;
+}
 template <>
-constexpr DType dtype_of<double>() { return DType::f64; }
+constexpr DType dtype_of<double>() {
+  return DType::f64;
+}
 template <>
-constexpr DType dtype_of<int32_t>() { return DType::i32; }
+constexpr DType dtype_of<int32_t>() {
+  return DType::i32;
+}
 template <>
-constexpr DType dtype_of<uint8_t>() { return DType::u8; }
+constexpr DType dtype_of<uint8_t>() {
+  return DType::u8;
+}
 
 void require_not_recording(const char* what) {
   if (context().recorder)
@@ -30,12 +38,12 @@ template <class T>
 void copy_to(Tensor& t, const std::vector<T>& values) {
   require_not_recording("tensor");
   if (static_cast<int64_t>(values.size()) != t.numel())
-    throw Error("tensor: " + std::to_string(values.size()) + " values for shape " + t.shape().str());
+    throw Error("tensor: " + std::to_string(values.size()) + " values for shape " +
+                t.shape().str());
   if (t.dtype() != dtype_of<T>())
     throw Error(std::string("tensor: values are ") + name(dtype_of<T>()) + ", tensor is " +
                 name(t.dtype()));
-  if (!values.empty())
-    std::memcpy(TensorAccess::data(t), values.data(), values.size() * sizeof(T));
+  if (!values.empty()) std::memcpy(TensorAccess::data(t), values.data(), values.size() * sizeof(T));
 }
 
 template <class T>

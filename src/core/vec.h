@@ -42,16 +42,24 @@ inline void store_tail(T* p, const Vec<T>& v, int64_t n) {
 // Calls f(i, io) for each vector of 0..n; io loads and stores at i, whole or as a tail.
 struct Whole {
   template <class T>
-  Vec<T> get(const T* p) const { return load(p); }
+  Vec<T> get(const T* p) const {
+    return load(p);
+  }
   template <class T>
-  void put(T* p, const Vec<T>& v) const { store(p, v); }
+  void put(T* p, const Vec<T>& v) const {
+    store(p, v);
+  }
 };
 struct Tail {
   int64_t n;
   template <class T>
-  Vec<T> get(const T* p) const { return load_tail(p, n); }
+  Vec<T> get(const T* p) const {
+    return load_tail(p, n);
+  }
   template <class T>
-  void put(T* p, const Vec<T>& v) const { store_tail(p, v, n); }
+  void put(T* p, const Vec<T>& v) const {
+    store_tail(p, v, n);
+  }
 };
 template <class T, class F>
 inline void for_each_vector(int64_t n, const F& f) {

@@ -60,8 +60,8 @@ Tensor weight_gradient(const Tensor& x, const Tensor& dy, const SharedConnectivi
   Tensor dw({c->n_out, c->k}, x.dtype());
   const int64_t rows = rows_of(x);
   const Tensor scratch({(c->n_in + c->n_out) * ((rows + 63) / 64 * 64)}, x.dtype());
-  const GeoWeightArgs args{x.dtype(), pointer(x), pointer(dy),      pointer(dw),     rows,
-                           c->n_in,   c->n_out,   c->k,             c->table.data(), pointer(scratch)};
+  const GeoWeightArgs args{x.dtype(), pointer(x), pointer(dy), pointer(dw),     rows,
+                           c->n_in,   c->n_out,   c->k,        c->table.data(), pointer(scratch)};
   on(dw, [args, c](auto& device) { geo_weight_gradient(device, args); });
   record(dw, {x, dy}, [=](const Tensor& g, Cotangents& out) {
     if (out.needs(0)) out.add(0, reverse(dy, g, c));
@@ -94,7 +94,8 @@ Tensor geo_linear(const Tensor& x, const Tensor& weight, const Tensor& bias,
   record(y, {x, weight, bias}, [x, weight, connectivity](const Tensor& dy, Cotangents& dx) {
     if (dx.needs(0)) dx.add(0, reverse(dy, weight, connectivity));
     if (dx.needs(1)) dx.add(1, weight_gradient(x, dy, connectivity));
-    if (dx.needs(2)) dx.add(2, sum(dy.rank() == 2 ? dy : reshape(dy, {rows_of(dy), dy.dim(-1)}), {0}));
+    if (dx.needs(2))
+      dx.add(2, sum(dy.rank() == 2 ? dy : reshape(dy, {rows_of(dy), dy.dim(-1)}), {0}));
   });
   return y;
 }

@@ -10,7 +10,7 @@
 namespace sinew {
 namespace {
 
-constexpr int64_t block = 16;         // outputs between two transposes
+constexpr int64_t block = 16;          // outputs between two transposes
 constexpr int64_t rows_at_once = 256;  // of the weight gradient, between two sums over lanes
 
 struct ForwardEdges {
@@ -26,7 +26,9 @@ struct ReverseEdges {
   int64_t k;
   int64_t begin(int64_t c) const { return start[c]; }
   int64_t edge(int64_t e) const { return edges[e]; }
-  int64_t source(int64_t e) const { return static_cast<uint32_t>(edges[e]) / static_cast<uint32_t>(k); }
+  int64_t source(int64_t e) const {
+    return static_cast<uint32_t>(edges[e]) / static_cast<uint32_t>(k);
+  }
 };
 
 // out[c - first][0..64) for outputs [first, last)
@@ -86,7 +88,8 @@ inline Vec<T> products(const T* a, const T* b, int64_t rows) {
   Vec<T> s[2] = {Vec<T>(T(0)), Vec<T>(T(0))};
   int64_t r = 0;
   for (; r + 2 * v <= rows; r += 2 * v)
-    for (int64_t i = 0; i < 2; ++i) s[i] = xsimd::fma(load(a + r + i * v), load(b + r + i * v), s[i]);
+    for (int64_t i = 0; i < 2; ++i)
+      s[i] = xsimd::fma(load(a + r + i * v), load(b + r + i * v), s[i]);
   if (r < rows) s[0] = xsimd::fma(load(a + r), load(b + r), s[0]);
   return s[0] + s[1];
 }

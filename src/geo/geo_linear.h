@@ -12,10 +12,10 @@ enum class GeoDirection : uint8_t { forward, reverse };
 struct GeoGatherArgs {
   GeoDirection direction;
   DType dtype;
-  const void* x;                 // (rows, n_x)
-  const void* w;                 // (n_out, k)
-  const void* bias;              // (n_y) or null
-  void* y;                       // (rows, n_y)
+  const void* x;     // (rows, n_x)
+  const void* w;     // (n_out, k)
+  const void* bias;  // (n_y) or null
+  void* y;           // (rows, n_y)
   int64_t rows, n_x, n_y, k;
   const int32_t* table;          // forward: (n_out, k)
   const int32_t* reverse_start;  // reverse: (n_in + 1)
@@ -34,7 +34,7 @@ struct GeoWeightArgs {
   void* dw;        // (n_out, k)
   int64_t rows, n_in, n_out, k;
   const int32_t* table;
-  void* scratch;   // (n_in + n_out) * rows rounded up to 64
+  void* scratch;  // (n_in + n_out) * rows rounded up to 64
 };
 template <class D>
 void geo_weight_gradient(D& device, const GeoWeightArgs& args);

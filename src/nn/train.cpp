@@ -77,8 +77,8 @@ struct Trainer::Impl {
   Batches batches;
   Step gradients, update;
 
-  int64_t done = 0;      // steps
-  EpochRecord current;   // of the running epoch; its train_loss is still a sum over rows
+  int64_t done = 0;     // steps
+  EpochRecord current;  // of the running epoch; its train_loss is still a sum over rows
   int64_t finite_norms = 0;
   std::vector<double> step_ms;
   std::vector<EpochRecord> history;
@@ -182,10 +182,19 @@ std::optional<int64_t> Trainer::best_epoch() const {
 namespace {
 
 std::vector<double> pack(const EpochRecord& r) {
-  return {static_cast<double>(r.epoch), r.train_loss, r.val_loss ? 1.0 : 0.0, r.val_loss.value_or(0),
-          r.lr, r.time_s, r.step_time_ms_median, r.samples_per_sec, r.grad_norm_mean,
-          r.grad_norm_max, static_cast<double>(r.loss_nonfinite_steps),
-          static_cast<double>(r.grad_nonfinite_steps), r.improved ? 1.0 : 0.0};
+  return {static_cast<double>(r.epoch),
+          r.train_loss,
+          r.val_loss ? 1.0 : 0.0,
+          r.val_loss.value_or(0),
+          r.lr,
+          r.time_s,
+          r.step_time_ms_median,
+          r.samples_per_sec,
+          r.grad_norm_mean,
+          r.grad_norm_max,
+          static_cast<double>(r.loss_nonfinite_steps),
+          static_cast<double>(r.grad_nonfinite_steps),
+          r.improved ? 1.0 : 0.0};
 }
 constexpr int64_t record_fields = 13;
 
@@ -225,7 +234,8 @@ const Tensor& entry(const NamedTensors& state, const std::string& name, DType dt
 NamedTensors Trainer::state() const {
   const Impl& t = *impl_;
   NamedTensors out{{"values", t.block.values.detach()}};
-  for (const NamedTensor& s : t.optimizer->state()) out.push_back({"optimizer." + s.name, s.tensor});
+  for (const NamedTensor& s : t.optimizer->state())
+    out.push_back({"optimizer." + s.name, s.tensor});
   if (t.options.patience > 0) out.push_back({"best_values", t.best_values});
   out.push_back({"generator", words(t.generator.state())});
   out.push_back({"masks", words(mask_state())});
@@ -251,7 +261,8 @@ void Trainer::set_state(const NamedTensors& state) {
   const auto current = entry(state, "current", DType::f64).host<double>();
   const auto generator = entry(state, "generator", DType::i32).host<int32_t>();
   const auto masks = entry(state, "masks", DType::i32).host<int32_t>();
-  if (counters.size() != 8 || current.size() != record_fields || records.size() % record_fields != 0)
+  if (counters.size() != 8 || current.size() != record_fields ||
+      records.size() % record_fields != 0)
     throw Error("train: state has counters of another version");
   if (counters[1] != static_cast<double>(t.batches.rows()) ||
       counters[2] != static_cast<double>(t.options.batch_size))

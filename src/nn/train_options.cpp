@@ -8,7 +8,8 @@ namespace {
 
 // The choice with this name; the error lists all of them.
 template <class T>
-T parse(const char* what, const std::string& text, std::initializer_list<std::pair<const char*, T>> all) {
+T parse(const char* what, const std::string& text,
+        std::initializer_list<std::pair<const char*, T>> all) {
   std::string known;
   for (const auto& [word, value] : all) {
     if (text == word) return value;
@@ -56,10 +57,9 @@ OptimizerKind parse_optimizer(const std::string& text) {
 }
 
 OnNonfinite parse_on_nonfinite(const std::string& text) {
-  return parse<OnNonfinite>("on_nonfinite", text,
-                            {{"stop", OnNonfinite::stop},
-                             {"skip", OnNonfinite::skip},
-                             {"ignore", OnNonfinite::ignore}});
+  return parse<OnNonfinite>(
+      "on_nonfinite", text,
+      {{"stop", OnNonfinite::stop}, {"skip", OnNonfinite::skip}, {"ignore", OnNonfinite::ignore}});
 }
 
 Tensor Loss::operator()(const Tensor& prediction, const Tensor& target) const {

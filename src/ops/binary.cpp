@@ -56,8 +56,10 @@ Tensor run(const char* name, BinaryOp op, const Tensor& a, const Tensor& b, cons
   if (cond.defined()) shape = broadcast(name, shape, cond.shape());
   const bool compares = op == BinaryOp::less || op == BinaryOp::equal;
   Tensor y(shape, compares ? DType::u8 : a.dtype());
-  BinaryArgs args{op, a.dtype(), pointer(a), pointer(b), static_cast<const uint8_t*>(pointer(cond)),
-                  pointer(y), 1, {1}, {0}, {0}, {0}};
+  BinaryArgs args{
+      op,         a.dtype(), pointer(a), pointer(b), static_cast<const uint8_t*>(pointer(cond)),
+      pointer(y), 1,         {1},        {0},        {0},
+      {0}};
   if (cond.defined())
     set_layout(args, shape,
                {{&a, args.a_strides}, {&b, args.b_strides}, {&cond, args.cond_strides}});
@@ -155,9 +157,7 @@ Tensor maximum(const Tensor& a, const Tensor& b) {
   return y;
 }
 
-Tensor less(const Tensor& a, const Tensor& b) {
-  return comparison("less", BinaryOp::less, a, b);
-}
+Tensor less(const Tensor& a, const Tensor& b) { return comparison("less", BinaryOp::less, a, b); }
 
 Tensor equal(const Tensor& a, const Tensor& b) {
   return comparison("equal", BinaryOp::equal, a, b);
@@ -165,8 +165,8 @@ Tensor equal(const Tensor& a, const Tensor& b) {
 
 Tensor where(const Tensor& cond, const Tensor& a, const Tensor& b) {
   require_defined("where", cond);
-  require(cond.dtype() == DType::u8, "where", std::string("cond is not u8 (") +
-                                                  name(cond.dtype()) + ")");
+  require(cond.dtype() == DType::u8, "where",
+          std::string("cond is not u8 (") + name(cond.dtype()) + ")");
   require_real("where", a);
   require_real("where", b);
   require_same_dtype("where", a, b);

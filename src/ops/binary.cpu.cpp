@@ -12,31 +12,45 @@ using std::pow;
 
 struct Add {
   template <class V>
-  static V f(V a, V b) { return a + b; }
+  static V f(V a, V b) {
+    return a + b;
+  }
 };
 struct Sub {
   template <class V>
-  static V f(V a, V b) { return a - b; }
+  static V f(V a, V b) {
+    return a - b;
+  }
 };
 struct Mul {
   template <class V>
-  static V f(V a, V b) { return a * b; }
+  static V f(V a, V b) {
+    return a * b;
+  }
 };
 struct Div {
   template <class V>
-  static V f(V a, V b) { return a / b; }
+  static V f(V a, V b) {
+    return a / b;
+  }
 };
 struct Pow {
   template <class V>
-  static V f(V a, V b) { return pow(a, b); }
+  static V f(V a, V b) {
+    return pow(a, b);
+  }
 };
 struct Minimum {  // NaN wins
   template <class V>
-  static V f(V a, V b) { return select(a != a, a, select(a < b, a, b)); }
+  static V f(V a, V b) {
+    return select(a != a, a, select(a < b, a, b));
+  }
 };
 struct Maximum {
   template <class V>
-  static V f(V a, V b) { return select(a != a, a, select(a > b, a, b)); }
+  static V f(V a, V b) {
+    return select(a != a, a, select(a > b, a, b));
+  }
 };
 
 template <class T>
@@ -44,14 +58,17 @@ struct Row {  // one operand along the innermost axis
   const T* p;
   int64_t stride;
   template <class Io>
-  Vec<T> get(int64_t i, Io io) const { return stride ? io.get(p + i) : Vec<T>(*p); }
+  Vec<T> get(int64_t i, Io io) const {
+    return stride ? io.get(p + i) : Vec<T>(*p);
+  }
   T at(int64_t i) const { return p[i * stride]; }
 };
 
 template <class Op, class T>
 void row_of(const BinaryArgs&, Row<T> a, Row<T> b, Row<uint8_t>, void* out, int64_t at, int64_t n) {
   T* y = static_cast<T*>(out) + at;
-  for_each_vector<T>(n, [&](int64_t i, auto io) { io.put(y + i, Op::f(a.get(i, io), b.get(i, io))); });
+  for_each_vector<T>(n,
+                     [&](int64_t i, auto io) { io.put(y + i, Op::f(a.get(i, io), b.get(i, io))); });
 }
 
 template <class T>

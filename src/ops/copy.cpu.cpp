@@ -52,7 +52,9 @@ struct Bf16 {
   uint16_t bits;
 };
 template <class From>
-inline float widen(From v) { return static_cast<float>(v); }
+inline float widen(From v) {
+  return static_cast<float>(v);
+}
 inline double widen(double v) { return v; }
 inline float widen(Bf16 v) {
   const uint32_t bits = static_cast<uint32_t>(v.bits) << 16;
@@ -70,17 +72,23 @@ inline To to_integer(From v, double low, double high) {
 template <class To>
 struct Narrow {
   template <class From>
-  static To from(From v) { return static_cast<To>(v); }
+  static To from(From v) {
+    return static_cast<To>(v);
+  }
 };
 template <>
 struct Narrow<int32_t> {
   template <class From>
-  static int32_t from(From v) { return to_integer<int32_t>(v, -2147483648.0, 2147483647.0); }
+  static int32_t from(From v) {
+    return to_integer<int32_t>(v, -2147483648.0, 2147483647.0);
+  }
 };
 template <>
 struct Narrow<uint8_t> {
   template <class From>
-  static uint8_t from(From v) { return to_integer<uint8_t>(v, 0.0, 255.0); }
+  static uint8_t from(From v) {
+    return to_integer<uint8_t>(v, 0.0, 255.0);
+  }
 };
 template <>
 struct Narrow<Bf16> {  // round to nearest even

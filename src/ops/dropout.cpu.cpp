@@ -25,8 +25,8 @@ void draw(const DropoutArgs& a, int64_t first, int64_t blocks, T* factors) {
   uint32_t words[4][most_decisions / 4];  // by word, so that the compiler makes SIMD of the loop
   for (int64_t b = 0; b < blocks; ++b) {
     const uint64_t counter = start + static_cast<uint64_t>(b);
-    const PhiloxCounter drawn = philox(
-        {{static_cast<uint32_t>(counter), static_cast<uint32_t>(counter >> 32), 0, 0}}, key);
+    const PhiloxCounter drawn =
+        philox({{static_cast<uint32_t>(counter), static_cast<uint32_t>(counter >> 32), 0, 0}}, key);
     for (int64_t k = 0; k < 4; ++k) words[k][b] = drawn.word[k];
   }
   for (int64_t b = 0; b < blocks; ++b)

@@ -1,5 +1,5 @@
-// One task per tile of y and slice of k: Eigen's single-threaded GEMM adds the tile's product to the
-// bias (or to 0). The blocking is fixed, so that bits do not depend on the processor's caches.
+// One task per tile of y and slice of k: Eigen's single-threaded GEMM adds the tile's product to
+// the bias (or to 0). The blocking is fixed, so that bits do not depend on the processor's caches.
 // Eigen's kernel is entered below its expressions: a third of their compile time.
 // Row-major y is Eigen's column-major y^T = op(b)^T op(a)^T, whose rows (n) fill the SIMD lanes.
 // Narrow y (n < 16) is computed as op(a) op(b) with m on the lanes, into a scratch tile.
@@ -37,8 +37,8 @@ struct Operand {
 };
 
 template <class T, int left, int right>
-void gemm_of(int64_t rows, int64_t columns, int64_t depth, const Operand<T>& a,
-             const Operand<T>& b, T* y, int64_t stride) {
+void gemm_of(int64_t rows, int64_t columns, int64_t depth, const Operand<T>& a, const Operand<T>& b,
+             T* y, int64_t stride) {
   using Index = Eigen::Index;
   Blocking<T> blocking(depth);
   Eigen::internal::general_matrix_matrix_product<Index, T, left, false, T, right, false, ColMajor,

@@ -104,7 +104,8 @@ Tensor min(const Tensor& x, const std::vector<int>& axes, Keep keep) {
 
 Tensor argmax(const Tensor& x) {
   require_real("argmax", x);
-  require(x.rank() >= 1 && x.dim(-1) > 0, "argmax", "no elements to choose from " + x.shape().str());
+  require(x.rank() >= 1 && x.dim(-1) > 0, "argmax",
+          "no elements to choose from " + x.shape().str());
   Tensor y(x.shape().without(-1), DType::i32);
   const ReduceArgs args{ReduceOp::argmax, x.dtype(), pointer(x), pointer(y),
                         nullptr,          y.numel(), x.dim(-1),  1};

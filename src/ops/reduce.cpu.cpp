@@ -27,17 +27,15 @@ void sum_rows(Cpu& device, const ReduceArgs& a) {
   T* partial = static_cast<T*>(a.partial);
   const int64_t pieces = (a.r + reduce_piece - 1) / reduce_piece;
   if (pieces <= 1)
-    return parallel_for(device, a.outer, a.r, [=](int64_t o) {
-      y[o] = sum_contiguous(x + o * a.r, a.r);
-    });
+    return parallel_for(device, a.outer, a.r,
+                        [=](int64_t o) { y[o] = sum_contiguous(x + o * a.r, a.r); });
   parallel_for(device, a.outer * pieces, reduce_piece, [=](int64_t task) {
     const int64_t o = task / pieces, first = task % pieces * reduce_piece;
     partial[task] = sum_contiguous(x + o * a.r + first,
                                    a.r - first < reduce_piece ? a.r - first : reduce_piece);
   });
-  parallel_for(device, a.outer, pieces, [=](int64_t o) {
-    y[o] = sum_contiguous(partial + o * pieces, pieces);
-  });
+  parallel_for(device, a.outer, pieces,
+               [=](int64_t o) { y[o] = sum_contiguous(partial + o * pieces, pieces); });
 }
 
 template <class T>

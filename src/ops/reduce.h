@@ -11,7 +11,7 @@ constexpr int64_t reduce_piece = 4096;
 
 struct ReduceArgs {
   ReduceOp op;
-  DType dtype;   // of x and y; argmax writes i32 and needs inner == 1
+  DType dtype;  // of x and y; argmax writes i32 and needs inner == 1
   const void* x;
   void* y;
   void* partial;  // sum with inner == 1 and r > reduce_piece: outer * ceil(r / reduce_piece)

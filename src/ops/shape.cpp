@@ -27,8 +27,13 @@ Strides contiguous(const Shape& shape) {
 void copy_elements(const Shape& sizes, const Tensor& x, int64_t x_offset, const Strides& x_strides,
                    const Tensor& y, int64_t y_offset, const Strides& y_strides) {
   const int64_t bytes = size_of(x.dtype());
-  CopyArgs args{bytes, static_cast<const char*>(pointer(x)) + x_offset * bytes,
-                static_cast<char*>(pointer(y)) + y_offset * bytes, 0, {}, {}, {}};
+  CopyArgs args{bytes,
+                static_cast<const char*>(pointer(x)) + x_offset * bytes,
+                static_cast<char*>(pointer(y)) + y_offset * bytes,
+                0,
+                {},
+                {},
+                {}};
   for (int d = 0; d < sizes.rank(); ++d) {  // an axis that continues its outer neighbour is merged
     const int last = args.rank - 1;
     if (args.rank > 0 && args.x_strides[last] == sizes[d] * x_strides.at[d] &&
@@ -63,9 +68,8 @@ Tensor reshape(const Tensor& x, const Shape& shape) {
   require(shape.numel() == x.numel(), "reshape",
           x.shape().str() + " has not as many elements as " + shape.str());
   Tensor y = x.view(shape);
-  record(y, {x}, [from = x.shape()](const Tensor& dy, Cotangents& dx) {
-    dx.add(0, reshape(dy, from));
-  });
+  record(y, {x},
+         [from = x.shape()](const Tensor& dy, Cotangents& dx) { dx.add(0, reshape(dy, from)); });
   return y;
 }
 
@@ -113,8 +117,9 @@ Tensor concat(const std::vector<Tensor>& parts, int axis) {
   int64_t total = 0;
   for (const Tensor& part : parts) {
     require_same_dtype("concat", parts[0], part);
-    require(part.rank() == parts[0].rank() && part.shape().with(a, 1) == parts[0].shape().with(a, 1),
-            "concat", "shapes differ: " + parts[0].shape().str() + " and " + part.shape().str());
+    require(
+        part.rank() == parts[0].rank() && part.shape().with(a, 1) == parts[0].shape().with(a, 1),
+        "concat", "shapes differ: " + parts[0].shape().str() + " and " + part.shape().str());
     total += part.shape()[a];
   }
   Tensor y(parts[0].shape().with(a, total), parts[0].dtype());
@@ -161,9 +166,8 @@ Tensor cast(const Tensor& x, DType dtype) {
   const CastArgs args{x.dtype(), dtype, pointer(x), pointer(y), x.numel()};
   on(y, [=](auto& device) { cast(device, args); });
   if (is_floating(x.dtype()) && is_floating(dtype))
-    record(y, {x}, [from = x.dtype()](const Tensor& dy, Cotangents& dx) {
-      dx.add(0, cast(dy, from));
-    });
+    record(y, {x},
+           [from = x.dtype()](const Tensor& dy, Cotangents& dx) { dx.add(0, cast(dy, from)); });
   return y;
 }
 

@@ -1,6 +1,6 @@
 // y = A exp(-d g(z)) sin(f z + phi), A, f, d from raw vectors by softplus and bounds.
-// z (..., n), parameters (n). Saved: z, y and c = A exp(-d g) cos(f z + phi) (only under a tape), so
-// that the backward evaluates no transcendental function.
+// z (..., n), parameters (n). Saved: z, y and c = A exp(-d g) cos(f z + phi) (only under a tape),
+// so that the backward evaluates no transcendental function.
 #include "ops/sine.h"
 
 #include <cmath>
@@ -18,10 +18,9 @@ struct Inputs {
 
 SineParameters raw_parameters(const Inputs& in, const SineOptions& o) {
   const auto bound = [](const Bounds& b) { return SineBound{b.low, b.high}; };
-  return {pointer(in.amplitude),        pointer(in.frequency),
-          pointer(in.decay),            pointer(in.phase),
-          bound(o.amplitude_bounds),    bound(o.frequency_bounds),
-          bound(o.decay_bounds),        static_cast<int>(o.decay)};
+  return {pointer(in.amplitude), pointer(in.frequency),     pointer(in.decay),
+          pointer(in.phase),     bound(o.amplitude_bounds), bound(o.frequency_bounds),
+          bound(o.decay_bounds), static_cast<int>(o.decay)};
 }
 
 // softplus(raw) + floor inside the bounds, by public ops.
@@ -54,10 +53,18 @@ void backward(const Inputs& in, const SineOptions& options, const Tensor& y, con
     d_raw = Tensor({4, n}, dtype);
     partial = Tensor({4 * ((rows + sine_chunk - 1) / sine_chunk) * n}, dtype);
   }
-  const SineBackwardArgs args{dtype,       raw_parameters(in, options), pointer(in.z), pointer(y),
-                              pointer(c),  pointer(dy),                 pointer(effective),
-                              pointer(dz), pointer(d_raw),              pointer(partial),
-                              rows,        n};
+  const SineBackwardArgs args{dtype,
+                              raw_parameters(in, options),
+                              pointer(in.z),
+                              pointer(y),
+                              pointer(c),
+                              pointer(dy),
+                              pointer(effective),
+                              pointer(dz),
+                              pointer(d_raw),
+                              pointer(partial),
+                              rows,
+                              n};
   on(y, [=](auto& device) { sine_backward(device, args); });
   if (dz.defined()) dx.add(0, dz);
   for (int k = 0; k < 4; ++k)
@@ -84,9 +91,9 @@ Tensor sine(const Tensor& z, const Tensor& raw_amplitude, const Tensor& raw_freq
   if (Tape* tape = Tape::active())
     for (const Tensor& t : inputs)
       if (tape->tracks(t) && !c.defined()) c = Tensor(z.shape(), z.dtype());
-  const SineForwardArgs args{z.dtype(),  raw_parameters(in, options), pointer(z),
-                             pointer(y), pointer(c),                  pointer(effective),
-                             n == 0 ? 0 : z.numel() / n, n};
+  const SineForwardArgs args{
+      z.dtype(),          raw_parameters(in, options), pointer(z), pointer(y), pointer(c),
+      pointer(effective), n == 0 ? 0 : z.numel() / n,  n};
   on(y, [=](auto& device) { sine_forward(device, args); });
   record(y, inputs, [=, saved = y.detach()](const Tensor& dy, Cotangents& dx) {
     if (!Tape::active()) return backward(in, options, saved, c, effective, dy, dx);

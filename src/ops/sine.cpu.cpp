@@ -99,7 +99,8 @@ void forward(Cpu& device, const SineForwardArgs& a) {
   const int64_t whole = a.n / w * w, rest = a.n - whole;
   alignas(64) T tail_p[4 * w];
   for (int64_t k = 0; k < 4; ++k)
-    for (int64_t i = 0; i < w; ++i) tail_p[k * w + i] = i < rest ? effective[k * a.n + whole + i] : T(0);
+    for (int64_t i = 0; i < w; ++i)
+      tail_p[k * w + i] = i < rest ? effective[k * a.n + whole + i] : T(0);
   parallel_for(device, a.rows, 24 * a.n, [&](int64_t row) {
     const int64_t at = row * a.n;
     const T* z = static_cast<const T*>(a.z) + at;
@@ -129,8 +130,10 @@ void backward_columns(const SineBackwardArgs& a, int64_t first, int64_t last, in
   V sums[4] = {V(T(0)), V(T(0)), V(T(0)), V(T(0))};
   for (int64_t row = first; row < last; ++row) {
     const int64_t at = row * a.n + i;
-    const V z = io.get(static_cast<const T*>(a.z) + at), y = io.get(static_cast<const T*>(a.y) + at);
-    const V c = io.get(static_cast<const T*>(a.c) + at), q = io.get(static_cast<const T*>(a.q) + at);
+    const V z = io.get(static_cast<const T*>(a.z) + at),
+            y = io.get(static_cast<const T*>(a.y) + at);
+    const V c = io.get(static_cast<const T*>(a.c) + at),
+            q = io.get(static_cast<const T*>(a.q) + at);
     const V qy = q * y, qc = q * c;
     if (a.dz)
       io.put(static_cast<T*>(a.dz) + at, f * qc - d * decay_slope(a.raw.decay_mode, z) * qy);
@@ -153,7 +156,8 @@ void finish(Cpu& device, const SineBackwardArgs& a, int64_t chunks) {
   parallel_for(device, 4, chunks * a.n, [&](int64_t k) {
     for (int64_t i = 0; i < a.n; ++i) {
       T sum = 0;
-      for (int64_t chunk = 0; chunk < chunks; ++chunk) sum += partial[(k * chunks + chunk) * a.n + i];
+      for (int64_t chunk = 0; chunk < chunks; ++chunk)
+        sum += partial[(k * chunks + chunk) * a.n + i];
       if (k == 0) sum = amplitude[i] == T(0) ? T(0) : sum / amplitude[i];
       if (k < 3) sum *= raw_slope(raw[k][i], k == 1 ? 1e-6 : 0.0, bounds[k]);
       out[k * a.n + i] = sum;

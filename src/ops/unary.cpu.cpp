@@ -1,6 +1,6 @@
-// Elementwise functions; one piece of 4096 elements per task. f32 by SIMD vectors: the last, partial
-// vector goes through a padded buffer and the same code, so that a value never depends on its
-// position and each function is compiled once. f64, the type of oracles, by the C library.
+// Elementwise functions; one piece of 4096 elements per task. f32 by SIMD vectors: the last,
+// partial vector goes through a padded buffer and the same code, so that a value never depends on
+// its position and each function is compiled once. f64, the type of oracles, by the C library.
 #include "ops/unary.h"
 
 #include "core/parallel.h"

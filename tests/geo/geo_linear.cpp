@@ -130,12 +130,15 @@ TEST_CASE("geo_linear: errors") {
   };
   CHECK(error([&] { geo_linear(Tensor({4}), w, b, c); }) ==
         "geo_linear: x needs at least two axes [4]");
-  CHECK(error([&] { geo_linear(Tensor({2, 5}), w, b, c); }) ==
-        "geo_linear: x [2, 5] has not 4 features");
-  CHECK(error([&] { geo_linear(x, Tensor({4, 2}), b, c); }) ==
-        "geo_linear: weight [4, 2] is not [4, 3]");
+  CHECK(error([&] {
+          geo_linear(Tensor({2, 5}), w, b, c);
+        }) == "geo_linear: x [2, 5] has not 4 features");
+  CHECK(error([&] {
+          geo_linear(x, Tensor({4, 2}), b, c);
+        }) == "geo_linear: weight [4, 2] is not [4, 3]");
   CHECK(error([&] { geo_linear(x, w, Tensor({3}), c); }) == "geo_linear: bias [3] is not [4]");
   CHECK(error([&] { geo_linear(x, w, b, nullptr); }) == "geo_linear: no connectivity");
-  CHECK(error([&] { geo_linear(x, Tensor({4, 3}, DType::f64), b, c); }) ==
-        "geo_linear: dtypes differ (f32, f64)");
+  CHECK(error([&] {
+          geo_linear(x, Tensor({4, 3}, DType::f64), b, c);
+        }) == "geo_linear: dtypes differ (f32, f64)");
 }

@@ -95,7 +95,8 @@ TEST_CASE("train: a training continued from the state at any step ends with the 
     }
     CHECK(second.weights() == whole.weights());
     REQUIRE(second.trainer->history().size() == whole.trainer->history().size());
-    CHECK(second.trainer->history().back().train_loss == whole.trainer->history().back().train_loss);
+    CHECK(second.trainer->history().back().train_loss ==
+          whole.trainer->history().back().train_loss);
     CHECK(second.trainer->best_epoch() == whole.trainer->best_epoch());
   }
 }
@@ -139,19 +140,19 @@ TEST_CASE("train: non-finite losses stop, are skipped or ignored") {
 }
 
 TEST_CASE("train: the choices have names, and wrong options are errors") {
-  for (auto kind : {LossKind::mse, LossKind::l1, LossKind::smooth_l1, LossKind::huber,
-                    LossKind::cross_entropy})
+  for (auto kind :
+       {LossKind::mse, LossKind::l1, LossKind::smooth_l1, LossKind::huber, LossKind::cross_entropy})
     CHECK(parse_loss(name(kind)) == kind);
   for (auto kind : {OptimizerKind::adamw, OptimizerKind::adam, OptimizerKind::sgd})
     CHECK(parse_optimizer(name(kind)) == kind);
   CHECK(parse_on_nonfinite("skip") == OnNonfinite::skip);
   CHECK_THROWS_WITH_AS(parse_on_nonfinite("go"),
                        "on_nonfinite: unknown name 'go' (stop, skip, ignore)", Error);
-  CHECK_THROWS_WITH_AS(parse_optimizer("rprop"), "optimizer: unknown name 'rprop' (adamw, adam, sgd)",
+  CHECK_THROWS_WITH_AS(parse_optimizer("rprop"),
+                       "optimizer: unknown name 'rprop' (adamw, adam, sgd)", Error);
+  CHECK_THROWS_WITH_AS(parse_loss("hinge"),
+                       "loss: unknown name 'hinge' (mse, l1, smooth_l1, huber, cross_entropy)",
                        Error);
-  CHECK_THROWS_WITH_AS(
-      parse_loss("hinge"),
-      "loss: unknown name 'hinge' (mse, l1, smooth_l1, huber, cross_entropy)", Error);
 
   const auto error = [](auto change, TrainData data = {Tensor({4, 16}), Tensor({4, 1}), {}, {}}) {
     TrainOptions options;
@@ -168,7 +169,8 @@ TEST_CASE("train: the choices have names, and wrong options are errors") {
   const auto nothing = [](TrainOptions&) {};
   CHECK(error([](TrainOptions& o) { o.epochs = 0; }) == "train: epochs below 1 (0)");
   CHECK(error([](TrainOptions& o) { o.patience = -1; }) == "train: patience below 0 (-1)");
-  CHECK(error([](TrainOptions& o) { o.clip_norm = -1; }) == "train: clip_norm is not a number >= 0");
+  CHECK(error([](TrainOptions& o) { o.clip_norm = -1; }) ==
+        "train: clip_norm is not a number >= 0");
   CHECK(error([](TrainOptions& o) { o.batch_size = 0; }) == "batches: batch_size below 1 (0)");
   CHECK(error(nothing, {}) == "train: no rows to train on");
   CHECK(error(nothing, {Tensor({4, 16}), Tensor({4, 1}), Tensor({2, 16}), {}}) ==

@@ -88,9 +88,8 @@ TEST_CASE("dropout: the rate and the mean") {
 
 TEST_CASE("dropout: the backward uses the mask of the forward, at any order") {
   const Tensor x = random({50, 3}, 1, 0.5, 2), dy = random({50, 3}, 2, 0.5, 2);
-  for (const Function& f :
-       {Function([](const auto& in) { return dropout(in[0], 0.5); }),
-        Function([](const auto& in) { return drop_path(in[0], 0.5); })}) {
+  for (const Function& f : {Function([](const auto& in) { return dropout(in[0], 0.5); }),
+                            Function([](const auto& in) { return drop_path(in[0], 0.5); })}) {
     Tensor y;
     const auto dx = gradient(f, x, dy, &y).host<double>();
     const auto vx = x.host<double>(), vy = y.host<double>(), vdy = dy.host<double>();
@@ -110,9 +109,7 @@ TEST_CASE("dropout: a replayed step draws new masks, the same as eager calls") {
   std::vector<std::vector<float>> eager, stepped;
   seed_masks(5);
   for (int call = 0; call < 6; ++call) eager.push_back(dropout(x, 0.5).host<float>());
-  Step step([](const std::vector<Tensor>& in) {
-    return std::vector<Tensor>{dropout(in[0], 0.5)};
-  });
+  Step step([](const std::vector<Tensor>& in) { return std::vector<Tensor>{dropout(in[0], 0.5)}; });
   seed_masks(5);
   for (int call = 0; call < 6; ++call) stepped.push_back(step({x})[0].host<float>());
   CHECK(stepped == eager);

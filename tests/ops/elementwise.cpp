@@ -118,12 +118,13 @@ TEST_CASE("elementwise: binary ops broadcast, with gradients") {
   struct Pair {
     Shape a, b;
   };
-  const Pair shapes[] = {{{3, 4}, {3, 4}}, {{3, 4}, {4}},       {{3, 1}, {1, 4}}, {{}, {2, 3}},
-                         {{2, 3}, {}},     {{2, 1, 3}, {5, 1}}, {{1}, {1, 1}},    {{4, 5, 2}, {4, 1, 2}}};
+  const Pair shapes[] = {{{3, 4}, {3, 4}}, {{3, 4}, {4}},         {{3, 1}, {1, 4}},
+                         {{}, {2, 3}},     {{2, 3}, {}},          {{2, 1, 3}, {5, 1}},
+                         {{1}, {1, 1}},    {{4, 5, 2}, {4, 1, 2}}};
   using Binary = Tensor (*)(const Tensor&, const Tensor&);
   const std::pair<const char*, Binary> ops[] = {
-      {"add", add}, {"sub", sub}, {"mul", mul}, {"div", div}, {"pow", pow},
-      {"minimum", minimum}, {"maximum", maximum}};
+      {"add", add}, {"sub", sub},         {"mul", mul},        {"div", div},
+      {"pow", pow}, {"minimum", minimum}, {"maximum", maximum}};
   for (const auto& [name, op] : ops)
     for (const Pair& pair : shapes) {
       CAPTURE(name);
@@ -146,8 +147,8 @@ TEST_CASE("elementwise: where, comparisons and ties") {
   const Function half = [](const std::vector<Tensor>& in) { return maximum(in[0], in[0]); };
   CHECK(gradient_error(half, {random({3}, 4)}) < 1e-6);  // the two halves of a tie add up
   CHECK_THROWS_WITH_AS(where(a, a, b), "where: cond is not u8 (f64)", Error);
-  CHECK_THROWS_WITH_AS(add(a, Tensor({2}, DType::f64)),
-                       "add: shapes do not broadcast: [3] and [2]", Error);
+  CHECK_THROWS_WITH_AS(add(a, Tensor({2}, DType::f64)), "add: shapes do not broadcast: [3] and [2]",
+                       Error);
   CHECK_THROWS_WITH_AS(add(a, Tensor({3})), "add: dtypes differ (f64, f32)", Error);
   CHECK_THROWS_WITH_AS(less(a, Tensor({3})), "less: dtypes differ (f64, f32)", Error);
 }

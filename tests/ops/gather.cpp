@@ -54,9 +54,7 @@ TEST_CASE("gather: every element type, more axes") {
 TEST_CASE("gather and scatter_add: gradients of both orders, adjoint to each other") {
   const Tensor index = some_index(6, 4);
   const Function take = [&](const std::vector<Tensor>& in) { return gather(in[0], index); };
-  const Function put = [&](const std::vector<Tensor>& in) {
-    return scatter_add(in[0], index, 4);
-  };
+  const Function put = [&](const std::vector<Tensor>& in) { return scatter_add(in[0], index, 4); };
   CHECK(gradient_error(take, {random({4, 3}, 1)}) < 1e-6);
   CHECK(gradient_error(put, {random({6, 2, 2}, 2)}) < 1e-6);
   const Function bent = [&](const std::vector<Tensor>& in) { return square(gather(in[0], index)); };

@@ -39,8 +39,8 @@ struct Size {
   int64_t m, n, k;
 };
 // Around the widths of registers and tiles; cut along rows, columns and k (matmul_tiles).
-const Size sizes[] = {{1, 1, 1},     {0, 3, 4},    {3, 0, 4},   {3, 4, 0},     {31, 33, 31},
-                      {33, 31, 33},  {5, 2, 4097}, {4097, 1, 3}, {1, 4097, 3}, {70, 100, 65},
+const Size sizes[] = {{1, 1, 1},      {0, 3, 4},     {3, 0, 4},     {3, 4, 0},    {31, 33, 31},
+                      {33, 31, 33},   {5, 2, 4097},  {4097, 1, 3},  {1, 4097, 3}, {70, 100, 65},
                       {20, 17, 5000}, {300, 20, 50}, {129, 193, 40}};
 
 }  // namespace
@@ -60,8 +60,8 @@ TEST_CASE("matmul: values against loops, four transposes, every instruction set"
           const Tensor bias = random_f32({s.n}, 3, -1, 1);
           const Tensor exact =
               Tensor::from(by_loops(s.m, s.n, s.k, a, b, ta, tb, bias), {s.m, s.n});
-          const Tensor wide = matmul(cast(a, DType::f64), cast(b, DType::f64), ta, tb,
-                                     cast(bias, DType::f64));
+          const Tensor wide =
+              matmul(cast(a, DType::f64), cast(b, DType::f64), ta, tb, cast(bias, DType::f64));
           CHECK(difference(wide, exact) < 2.3e-16 * static_cast<double>(s.k + 2));
           // blocks of a sum round like a random walk
           const double roundings = std::sqrt(static_cast<double>(s.k + 2));
@@ -102,7 +102,8 @@ TEST_CASE("matmul: leading axes") {
 
 TEST_CASE("matmul: the same bits for any number of threads") {
   const int before = threads();
-  const Size shapes[] = {{256, 256, 128}, {96, 64, 70}, {64, 10, 6000}, {1000, 7, 300}, {8, 8, 30000}};
+  const Size shapes[] = {
+      {256, 256, 128}, {96, 64, 70}, {64, 10, 6000}, {1000, 7, 300}, {8, 8, 30000}};
   for (const Size& s : shapes)
     for (Trans ta : both) {
       const Tensor a = random_f32(stored(s.m, s.k, ta), 1), b = random_f32({s.k, s.n}, 2);
@@ -137,7 +138,6 @@ TEST_CASE("matmul: errors") {
                        Error);
   CHECK_THROWS_WITH_AS(matmul(a, Tensor({3, 2}), Trans::no, Trans::no, Tensor({3})),
                        "matmul: bias is [3], not [2]", Error);
-  CHECK_THROWS_WITH_AS(
-      matmul(a, Tensor({3, 2}), Trans::no, Trans::no, Tensor({2}, DType::f64)),
-      "matmul: dtypes differ (f32, f64)", Error);
+  CHECK_THROWS_WITH_AS(matmul(a, Tensor({3, 2}), Trans::no, Trans::no, Tensor({2}, DType::f64)),
+                       "matmul: dtypes differ (f32, f64)", Error);
 }

@@ -136,8 +136,8 @@ TEST_CASE("norm: errors") {
   CHECK_THROWS_WITH_AS(rms_norm(x, Tensor({2})), "rms_norm: scale is [2] for x [2, 3]", Error);
   CHECK_THROWS_WITH_AS(layer_norm(x, Tensor({2}), w), "layer_norm: weight is [2] for x [2, 3]",
                        Error);
-  CHECK_THROWS_WITH_AS(layer_norm(x, w, Tensor({1, 3})),
-                       "layer_norm: bias is [1, 3] for x [2, 3]", Error);
+  CHECK_THROWS_WITH_AS(layer_norm(x, w, Tensor({1, 3})), "layer_norm: bias is [1, 3] for x [2, 3]",
+                       Error);
   CHECK_THROWS_WITH_AS(layer_norm(x, w, Tensor()), "layer_norm: tensor is undefined", Error);
   CHECK_THROWS_WITH_AS(rms_norm(x, Tensor({3}, DType::f64)), "rms_norm: dtypes differ (f32, f64)",
                        Error);

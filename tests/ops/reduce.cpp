@@ -17,8 +17,8 @@ namespace {
 Tensor by_loops(const Tensor& x, const std::vector<int>& axes, Keep keep,
                 const std::function<double(double, double)>& combine) {
   const auto reduced = [&](int d) {
-    return axes.empty() || std::any_of(axes.begin(), axes.end(),
-                                       [&](int a) { return x.shape().axis(a) == d; });
+    return axes.empty() ||
+           std::any_of(axes.begin(), axes.end(), [&](int a) { return x.shape().axis(a) == d; });
   };
   std::vector<int64_t> kept, dropped;
   for (int d = 0; d < x.rank(); ++d) {

@@ -86,8 +86,11 @@ TEST_CASE("shape: permute of large and empty tensors, gradients, errors") {
     for (size_t i = 0; i < vx.size(); ++i)
       CHECK(vy[i % 3 * static_cast<size_t>(n) + i / 3] == vx[i]);
   }
-  check_gradients([](const auto& in) { return permute(in[0], {2, 0, -2}); },
-                  {random({2, 3, 4}, 1)});
+  check_gradients(
+      [](const auto& in) {
+        return permute(in[0], {2, 0, -2});
+      },
+      {random({2, 3, 4}, 1)});
   const Tensor x({2, 3});
   CHECK_THROWS_WITH_AS(permute(x, {0}), "permute: 1 axes for shape [2, 3]", Error);
   CHECK_THROWS_WITH_AS(permute(x, {1, -1}), "permute: an axis is given twice", Error);
@@ -114,10 +117,10 @@ TEST_CASE("shape: slice") {
   CHECK(slice(x, -1, 4, 1).shape() == Shape{4, 3, 1});
   CHECK_THROWS_WITH_AS(slice(x, 1, 2, 2), "slice: 2 from 2 along axis 1 are not inside [4, 3, 5]",
                        Error);
-  CHECK_THROWS_WITH_AS(slice(x, 0, -1, 2),
-                       "slice: 2 from -1 along axis 0 are not inside [4, 3, 5]", Error);
-  CHECK_THROWS_WITH_AS(slice(x, 0, 1, -1),
-                       "slice: -1 from 1 along axis 0 are not inside [4, 3, 5]", Error);
+  CHECK_THROWS_WITH_AS(slice(x, 0, -1, 2), "slice: 2 from -1 along axis 0 are not inside [4, 3, 5]",
+                       Error);
+  CHECK_THROWS_WITH_AS(slice(x, 0, 1, -1), "slice: -1 from 1 along axis 0 are not inside [4, 3, 5]",
+                       Error);
 }
 
 TEST_CASE("shape: concat undoes slices") {
@@ -129,14 +132,16 @@ TEST_CASE("shape: concat undoes slices") {
     CHECK(concat(parts, axis).host<int32_t>() == x.host<int32_t>());
     CHECK(concat(parts, axis - 3).host<int32_t>() == x.host<int32_t>());
   }
-  check_gradients([](const auto& in) { return concat({in[0], in[1], in[0]}, 1); },
-                  {random({2, 3}, 1), random({2, 1}, 2)});
+  check_gradients(
+      [](const auto& in) {
+        return concat({in[0], in[1], in[0]}, 1);
+      },
+      {random({2, 3}, 1), random({2, 1}, 2)});
   const Tensor a({2, 3});
   CHECK_THROWS_WITH_AS(concat({}, 0), "concat: no tensors", Error);
-  CHECK_THROWS_WITH_AS(concat({a, Tensor({3, 2})}, 0),
-                       "concat: shapes differ: [2, 3] and [3, 2]", Error);
-  CHECK_THROWS_WITH_AS(concat({a, Tensor({3})}, 0), "concat: shapes differ: [2, 3] and [3]",
+  CHECK_THROWS_WITH_AS(concat({a, Tensor({3, 2})}, 0), "concat: shapes differ: [2, 3] and [3, 2]",
                        Error);
+  CHECK_THROWS_WITH_AS(concat({a, Tensor({3})}, 0), "concat: shapes differ: [2, 3] and [3]", Error);
   CHECK_THROWS_WITH_AS(concat({a, Tensor({2, 3}, DType::f64)}, 0),
                        "concat: dtypes differ (f32, f64)", Error);
   CHECK_THROWS_WITH_AS(concat({a, Tensor()}, 0), "concat: tensor is undefined", Error);
@@ -146,9 +151,9 @@ TEST_CASE("shape: broadcast_to") {
   struct Pair {
     Shape from, to;
   };
-  const Pair pairs[] = {{{}, {2, 3}},        {{3}, {2, 3}},          {{2, 1}, {2, 3}},
-                        {{1, 1}, {4, 1}},    {{2, 1, 4}, {5, 2, 3, 4}}, {{3}, {0, 3}},
-                        {{1}, {4097}},       {{31, 1}, {31, 33}}};
+  const Pair pairs[] = {
+      {{}, {2, 3}},  {{3}, {2, 3}}, {{2, 1}, {2, 3}},   {{1, 1}, {4, 1}}, {{2, 1, 4}, {5, 2, 3, 4}},
+      {{3}, {0, 3}}, {{1}, {4097}}, {{31, 1}, {31, 33}}};
   for (const Pair& pair : pairs) {
     const Tensor x = numbered(pair.from);
     const auto v = broadcast_to(x, pair.to).host<int32_t>();
@@ -164,6 +169,6 @@ TEST_CASE("shape: broadcast_to") {
   }
   CHECK_THROWS_WITH_AS(broadcast_to(Tensor({2}), {3}),
                        "broadcast_to: shapes do not broadcast: [2] and [3]", Error);
-  CHECK_THROWS_WITH_AS(broadcast_to(Tensor({2}), {1}), "broadcast_to: [2] does not broadcast to [1]",
-                       Error);
+  CHECK_THROWS_WITH_AS(broadcast_to(Tensor({2}), {1}),
+                       "broadcast_to: [2] does not broadcast to [1]", Error);
 }

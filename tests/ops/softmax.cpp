@@ -94,9 +94,7 @@ TEST_CASE("softmax: gradients of both orders") {
       CHECK(second_order_error(f, {x}) < 1e-6);
     }
     const Tensor labels = reshape(some_labels(6, n), {2, 3});
-    const Function ce = [&](const std::vector<Tensor>& in) {
-      return cross_entropy(in[0], labels);
-    };
+    const Function ce = [&](const std::vector<Tensor>& in) { return cross_entropy(in[0], labels); };
     CHECK(gradient_error(ce, {x}) < 1e-6);
     CHECK(second_order_error(ce, {x}) < 1e-6);
     const Function bent = [&](const std::vector<Tensor>& in) { return square(ce(in)); };

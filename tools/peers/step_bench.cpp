@@ -20,9 +20,10 @@ struct Flags {
 };
 
 NetworkConfig network_config(const Flags& flags) {
-  const std::string geo = "{\"shape\": \"" + flags.shape + "\", \"depth\": " +
-                          std::to_string(flags.depth) + ", \"k\": " + std::to_string(flags.k) +
-                          ", \"activation_type\": \"" + flags.activation + "\", \"seed\": 0}";
+  const std::string geo = "{\"shape\": \"" + flags.shape +
+                          "\", \"depth\": " + std::to_string(flags.depth) +
+                          ", \"k\": " + std::to_string(flags.k) + ", \"activation_type\": \"" +
+                          flags.activation + "\", \"seed\": 0}";
   NetworkConfig config = parse_network_config(geo);
   if (flags.model == "geo") return config;
   TorchGenerator generator(0);
