@@ -127,7 +127,8 @@ TEST_CASE("elementwise: binary ops broadcast, with gradients") {
       {"pow", pow}, {"minimum", minimum}, {"maximum", maximum}};
   for (const auto& [name, op] : ops)
     for (const Pair& pair : shapes) {
-      CAPTURE(name);
+      const std::string which = name;  // clang 14 cannot capture a structured binding
+      CAPTURE(which);
       const Tensor a = random(pair.a, 1, 0.3, 2), b = random(pair.b, 2, 0.3, 2);
       const Function f = [op = op](const std::vector<Tensor>& in) { return op(in[0], in[1]); };
       CHECK(gradient_error(f, {a, b}) < 1e-6);
