@@ -66,7 +66,7 @@ class Docs(unittest.TestCase):
                     f.write(code)
                 self.run_one(path, [*compiler(build_root), "-Wall", "-Wextra", "-Wpedantic",
                                     "-Werror", "-I", os.path.join(ROOT, "include"), source,
-                                    os.path.join(build_root, "libsinew.a"), "-fopenmp",
+                                    os.path.join(build_root, "libsinew.a"), "-pthread",
                                     "-o", "program"], self.folder)
                 self.run_one(path, ["./program"], self.folder)
 

@@ -19,7 +19,7 @@ OP_HEADERS = ("include/sinew/ops.h", "include/sinew/geo.h")
 
 LAYERS = ("base", "kernels", "tensor", "ops", "model", "users")
 BASE = {"error", "dtype", "shape", "device"}
-KERNEL_CORE = {"exec", "scalar", "philox", "hd", "parallel", "vec"}
+KERNEL_CORE = {"exec", "scalar", "philox", "hd", "parallel", "vec", "workers"}
 KERNEL_SHARED = {"src/geo/tile.h"}  # kernel code of a family, beside the signatures in x.h
 TEST_CORE = {"core/exec.h", "core/scalar.h", "core/philox.h"}  # tests iterate over the scalar list
 TENSOR = {"tensor", "tape", "random", "step"}
@@ -35,13 +35,14 @@ USER_LIBRARIES = {"tools": {"cli", "json"}, "examples": {"cli", "json", "stb"},
                   "tests": {"doctest", "json", "zlib", "stb"}}
 # Standard headers in kernels: nothing whose inline functions two instruction-set levels could share.
 KERNEL_STD = {"cfloat", "climits", "cmath", "cstddef", "cstdint", "cstring", "limits",
-              "type_traits", "utility", "omp.h", "immintrin.h"}
+              "type_traits", "utility", "immintrin.h"}
 SLOW_IN_CU = {"functional", "iostream", "sstream", "fstream", "span", "regex"}
 # Includes that the layers forbid, each with its reason.
 EXCEPTIONS = {
     ("src/core/tape.cpp", "sinew/ops.h"),  # gradients are added with the public op
     ("tests/main.cpp", "core/context.h"),  # every test runs on a guarded pool
     ("tests/core/step.cpp", "core/pool.h"),  # counts allocations, breaks a canary
+    ("tests/core/workers.cpp", "core/workers.h"),
 }
 
 MACHINE_PATH = re.compile(r"(?<![\w.})$])/(?:home|root|Users|work|opt)/\w")
@@ -75,7 +76,8 @@ class File:
                 return "ops"
             if self.public and self.stem not in TENSOR:
                 return "model"
-            return "kernels" if self.stem in KERNEL_CORE else "tensor"
+            kernel = self.stem in KERNEL_CORE and self.path.endswith(".h")
+            return "kernels" if kernel else "tensor"
         if parts[1] in FAMILIES:
             return "kernels" if self.path.endswith(".h") else "ops"
         return "model"

@@ -4,12 +4,13 @@
 #include <cstdint>
 
 #include "core/exec.h"
+#include "core/workers.h"
 
 namespace sinew {
 namespace {
 
 // Calls f(i) for 0 <= i < n; `cost` is the work of one item in element operations. Small work runs
-// on the calling thread: a barrier costs microseconds.
+// on the calling thread: waking another one costs microseconds.
 template <class F>
 inline void parallel_for(const Cpu& device, int64_t n, int64_t cost, const F& f) {
   constexpr int64_t worth_a_thread = 16384;
@@ -20,8 +21,8 @@ inline void parallel_for(const Cpu& device, int64_t n, int64_t cost, const F& f)
     for (int64_t i = 0; i < n; ++i) f(i);
     return;
   }
-#pragma omp parallel for schedule(static) num_threads(threads)
-  for (int64_t i = 0; i < n; ++i) f(i);
+  run_on_workers(
+      threads, n, [](const void* g, int64_t i) { (*static_cast<const F*>(g))(i); }, &f);
 }
 
 // Fixed pieces of a long range: f(first, count) with count <= piece.
