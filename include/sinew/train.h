@@ -3,7 +3,7 @@
 //
 //     Trainer trainer(*net, {x, y}, {.epochs = 25, .batch_size = 256}, generator);
 //     while (trainer.step()) {}                 // one optimizer step each
-//     double test = evaluate(*net, test_x, test_y).loss;
+//     double test = mse(predict(*net, test_x), test_y).value();
 //
 // The order of draws is that of a PyTorch loop with a shuffling DataLoader, so with the same seed
 // and data the losses are the reference's. A Trainer that is given the state of another one goes on
@@ -25,8 +25,8 @@ const char* name(LossKind kind);
 LossKind parse_loss(const std::string& text);
 struct Loss {
   LossKind kind = LossKind::mse;
-  double beta = 1;   // smooth_l1
-  double delta = 1;  // huber
+  double beta = 1;   // smooth_l1; a training needs > 0
+  double delta = 1;  // huber; likewise
   // Mean over the batch; target f32 of the prediction's shape, or labels i32 for cross_entropy.
   Tensor operator()(const Tensor& prediction, const Tensor& target) const;
 };
@@ -63,8 +63,10 @@ struct TrainData {
 };
 
 struct EpochRecord {
-  int64_t epoch = 0;      // from 1
-  double train_loss = 0;  // mean of the batch losses, weighted by rows
+  int64_t epoch = 0;  // from 1
+  // Mean of the batch losses, weighted by rows; without the batches that OnNonfinite::skip left out
+  // (NaN if it left out all).
+  double train_loss = 0;
   std::optional<double> val_loss;
   double lr = 0;  // of the epoch's last step
   double time_s = 0, step_time_ms_median = 0, samples_per_sec = 0;
@@ -76,8 +78,8 @@ struct EpochRecord {
 class Trainer {
  public:
   // Rebinds the network's parameters to one flat block. Throws for options out of range and data
-  // that do not fit together. `generator` draws the batch orders; net and generator must outlive
-  // it.
+  // that do not fit together: the loss is tried on the first row of each part. `generator` draws
+  // the batch orders; net and generator must outlive it.
   Trainer(Network& net, TrainData data, const TrainOptions& options, TorchGenerator& generator);
   ~Trainer();
 
@@ -90,11 +92,14 @@ class Trainer {
   const std::vector<EpochRecord>& history() const;
   std::optional<int64_t> best_epoch() const;
 
-  // Everything that the rest of the training depends on, at any step.
+  // Copies of everything that the rest of the training depends on, at any step.
   NamedTensors state() const;
-  void set_state(const NamedTensors& state);  // throws if it is of another training
+  // Throws, and changes nothing, if an entry is missing or has not the dtype and shape that it has
+  // in this training's state(), or if a count or the order of rows is out of range.
+  void set_state(const NamedTensors& state);
 
  private:
+  static void check(const Network& net, const TrainData& data, const TrainOptions& options);
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };

@@ -18,6 +18,12 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
+Tensor copied(const Tensor& t) {
+  Tensor out(t.shape(), t.dtype());
+  out.assign(t);
+  return out;
+}
+
 std::unique_ptr<Optimizer> make_optimizer(const ParameterBlock& block, const TrainOptions& o) {
   AdamOptions adam = o.adam;
   SgdOptions sgd = o.sgd;
@@ -28,15 +34,6 @@ std::unique_ptr<Optimizer> make_optimizer(const ParameterBlock& block, const Tra
     case OptimizerKind::sgd: return std::make_unique<Sgd>(block, sgd);
   }
   return nullptr;
-}
-
-void check(const TrainData& data, const TrainOptions& o) {
-  const auto fail = [](const std::string& fact) { throw Error("train: " + fact); };
-  if (o.epochs < 1) fail("epochs below 1 (" + std::to_string(o.epochs) + ")");
-  if (o.patience < 0) fail("patience below 0 (" + std::to_string(o.patience) + ")");
-  if (!(o.clip_norm >= 0) || !std::isfinite(o.clip_norm)) fail("clip_norm is not a number >= 0");
-  if (!data.x.defined() || data.x.rank() < 1 || data.x.dim(0) < 1) fail("no rows to train on");
-  if (data.val_x.defined() != data.val_y.defined()) fail("validation needs both x and y");
 }
 
 }  // namespace
@@ -79,7 +76,7 @@ struct Trainer::Impl {
 
   int64_t done = 0;     // steps
   EpochRecord current;  // of the running epoch; its train_loss is still a sum over rows
-  int64_t finite_norms = 0;
+  int64_t finite_norms = 0, loss_rows = 0;  // of the running epoch; rows that its loss counts
   std::vector<double> step_ms;
   std::vector<EpochRecord> history;
   bool ended = false, finished = false;
@@ -93,7 +90,7 @@ void Trainer::Impl::run_batch() {
   if (in_epoch == 0) {
     current = EpochRecord();
     current.epoch = done / batches.count() + 1;
-    finite_norms = 0;
+    finite_norms = loss_rows = 0;
     step_ms.clear();
     if (options.shuffle == Shuffle::yes) batches.shuffle(generator);
   }
@@ -107,8 +104,11 @@ void Trainer::Impl::run_batch() {
   if (!finite && options.on_nonfinite == OnNonfinite::stop)
     throw Error("train: loss or gradient is not finite (epoch " + std::to_string(current.epoch) +
                 ", step " + std::to_string(in_epoch + 1) + ")");
-  if (finite || options.on_nonfinite == OnNonfinite::ignore) update({});
-  current.train_loss += loss * static_cast<double>(batch.x.dim(0));
+  if (finite || options.on_nonfinite == OnNonfinite::ignore) {
+    update({});
+    current.train_loss += loss * static_cast<double>(batch.x.dim(0));
+    loss_rows += batch.x.dim(0);
+  }
   current.loss_nonfinite_steps += !std::isfinite(loss);
   current.grad_nonfinite_steps += !std::isfinite(norm);
   if (std::isfinite(norm)) {
@@ -124,9 +124,8 @@ void Trainer::Impl::run_batch() {
 
 void Trainer::Impl::end_epoch() {
   const auto start = Clock::now();
-  const auto rows = static_cast<double>(batches.rows());
-  current.train_loss /= rows;
-  current.samples_per_sec = rows / current.time_s;
+  current.train_loss /= static_cast<double>(loss_rows);  // 0 / 0 if all batches were skipped
+  current.samples_per_sec = static_cast<double>(batches.rows()) / current.time_s;
   if (finite_norms > 0) current.grad_norm_mean /= static_cast<double>(finite_norms);
   std::nth_element(step_ms.begin(), step_ms.begin() + static_cast<int64_t>(step_ms.size() / 2),
                    step_ms.end());
@@ -140,25 +139,22 @@ void Trainer::Impl::end_epoch() {
     best_epoch = current.epoch;
     patience_left = options.patience;
     if (options.patience > 0) best_values.assign(block.values);
-  } else {
+  } else if (patience_left > 0) {
     --patience_left;
   }
   current.time_s += seconds_since(start);
   history.push_back(current);
   ended = true;
-  finished = current.epoch == options.epochs || (options.patience > 0 && patience_left <= 0);
+  finished = current.epoch == options.epochs || (options.patience > 0 && patience_left == 0);
   if (finished && options.patience > 0 && best_epoch > 0) block.values.assign(best_values);
 }
 
 Trainer::Trainer(Network& net, TrainData data, const TrainOptions& options,
                  TorchGenerator& generator) {
-  check(data, options);
+  check(net, data, options);
   impl_ = std::make_unique<Impl>(net, std::move(data), options, generator);
   impl_->patience_left = options.patience;
-  if (options.patience > 0) {
-    impl_->best_values = Tensor(impl_->block.values.shape(), impl_->block.values.dtype());
-    impl_->best_values.assign(impl_->block.values);
-  }
+  if (options.patience > 0) impl_->best_values = copied(impl_->block.values);
 }
 Trainer::~Trainer() = default;
 
@@ -198,9 +194,15 @@ std::vector<double> pack(const EpochRecord& r) {
 }
 constexpr int64_t record_fields = 13;
 
+int64_t count(double v) {
+  if (!(v >= 0 && v <= 0x1p53 && v == std::trunc(v)))
+    throw Error("train: state has a count out of range (" + std::to_string(v) + ")");
+  return static_cast<int64_t>(v);
+}
+
 EpochRecord unpack(const double* v) {
   EpochRecord r;
-  r.epoch = static_cast<int64_t>(v[0]);
+  r.epoch = count(v[0]);
   r.train_loss = v[1];
   if (v[2] != 0) r.val_loss = v[3];
   r.lr = v[4];
@@ -209,8 +211,8 @@ EpochRecord unpack(const double* v) {
   r.samples_per_sec = v[7];
   r.grad_norm_mean = v[8];
   r.grad_norm_max = v[9];
-  r.loss_nonfinite_steps = static_cast<int64_t>(v[10]);
-  r.grad_nonfinite_steps = static_cast<int64_t>(v[11]);
+  r.loss_nonfinite_steps = count(v[10]);
+  r.grad_nonfinite_steps = count(v[11]);
   r.improved = v[12] != 0;
   return r;
 }
@@ -223,28 +225,58 @@ Tensor numbers(const std::vector<double>& v) {
   return Tensor::from(v, {static_cast<int64_t>(v.size())});
 }
 
-const Tensor& entry(const NamedTensors& state, const std::string& name, DType dtype) {
-  for (const NamedTensor& t : state)
-    if (t.name == name && t.tensor.defined() && t.tensor.dtype() == dtype) return t.tensor;
+const Tensor& entry(const NamedTensors& state, const std::string& name, DType dtype,
+                    const Shape& shape) {
+  for (const NamedTensor& t : state) {
+    if (t.name != name || !t.tensor.defined() || t.tensor.dtype() != dtype) continue;
+    if (t.tensor.shape() == shape) return t.tensor;
+    throw Error("train: state has '" + name + "' " + t.tensor.shape().str() + ", not " +
+                shape.str());
+  }
   throw Error("train: state has no " + std::string(sinew::name(dtype)) + " '" + name + "'");
+}
+
+const Tensor& entry(const NamedTensors& state, const std::string& name, const Tensor& like) {
+  return entry(state, name, like.dtype(), like.shape());
+}
+
+std::vector<double> numbers(const NamedTensors& state, const std::string& name, int64_t size) {
+  return entry(state, name, DType::f64, {size}).host<double>();
+}
+
+std::vector<uint32_t> words(const NamedTensors& state, const std::string& name, int64_t size) {
+  const auto v = entry(state, name, DType::i32, {size}).host<int32_t>();
+  return {v.begin(), v.end()};
+}
+
+// A copy of the order of rows: each of them once.
+Tensor order_of(const NamedTensors& state, int64_t rows) {
+  const Tensor& order = entry(state, "order", DType::i32, {rows});
+  auto sorted = order.host<int32_t>();
+  std::sort(sorted.begin(), sorted.end());
+  for (size_t i = 0; i < sorted.size(); ++i)
+    if (sorted[i] != static_cast<int32_t>(i))
+      throw Error("train: state has an 'order' that is not one of " + std::to_string(rows) +
+                  " rows");
+  return copied(order);
 }
 
 }  // namespace
 
 NamedTensors Trainer::state() const {
   const Impl& t = *impl_;
-  NamedTensors out{{"values", t.block.values.detach()}};
+  NamedTensors out{{"values", copied(t.block.values)}};
   for (const NamedTensor& s : t.optimizer->state())
-    out.push_back({"optimizer." + s.name, s.tensor});
-  if (t.options.patience > 0) out.push_back({"best_values", t.best_values});
+    out.push_back({"optimizer." + s.name, copied(s.tensor)});
+  if (t.options.patience > 0) out.push_back({"best_values", copied(t.best_values)});
   out.push_back({"generator", words(t.generator.state())});
   out.push_back({"masks", words(mask_state())});
-  if (t.batches.order().defined()) out.push_back({"order", t.batches.order()});
+  if (t.batches.order().defined()) out.push_back({"order", copied(t.batches.order())});
   out.push_back({"counters",
                  numbers({static_cast<double>(t.done), static_cast<double>(t.batches.rows()),
                           static_cast<double>(t.options.batch_size), t.finished ? 1.0 : 0.0, t.best,
                           static_cast<double>(t.best_epoch), static_cast<double>(t.patience_left),
-                          static_cast<double>(t.finite_norms)})});
+                          static_cast<double>(t.finite_norms), static_cast<double>(t.loss_rows)})});
   out.push_back({"step_ms", numbers(t.step_ms)});
   out.push_back({"current", numbers(pack(t.current))});
   std::vector<double> records;
@@ -254,52 +286,53 @@ NamedTensors Trainer::state() const {
   return out;
 }
 
+// First everything is fetched and checked, then assigned.
 void Trainer::set_state(const NamedTensors& state) {
   Impl& t = *impl_;
-  const auto counters = entry(state, "counters", DType::f64).host<double>();
-  const auto records = entry(state, "history", DType::f64).host<double>();
-  const auto current = entry(state, "current", DType::f64).host<double>();
-  const auto generator = entry(state, "generator", DType::i32).host<int32_t>();
-  const auto masks = entry(state, "masks", DType::i32).host<int32_t>();
-  if (counters.size() != 8 || current.size() != record_fields ||
-      records.size() % record_fields != 0)
-    throw Error("train: state has counters of another version");
+  const auto counters = numbers(state, "counters", 9);
   if (counters[1] != static_cast<double>(t.batches.rows()) ||
       counters[2] != static_cast<double>(t.options.batch_size))
     throw Error("train: state is of a training with other rows or batches");
+  const int64_t done = count(counters[0]), per_epoch = t.batches.count(),
+                best_epoch = count(counters[5]), patience_left = count(counters[6]),
+                finite_norms = count(counters[7]), loss_rows = count(counters[8]);
+  if (done > t.options.epochs * per_epoch)
+    throw Error("train: state is of a longer training (" + std::to_string(done) + " steps)");
+  auto step_ms = numbers(state, "step_ms", done > 0 ? (done - 1) % per_epoch + 1 : 0);
+  const EpochRecord current = unpack(numbers(state, "current", record_fields).data());
+  const auto records = numbers(state, "history", done / per_epoch * record_fields);
+  std::vector<EpochRecord> history;
+  for (size_t i = 0; i < records.size(); i += record_fields)
+    history.push_back(unpack(records.data() + i));
+  TorchGenerator generator;
+  generator.set_state(words(state, "generator", 625));
+  const auto masks = words(state, "masks", 4);
+  const bool shuffled = t.options.shuffle == Shuffle::yes && done > 0;
+  const Tensor order = shuffled ? order_of(state, t.batches.rows()) : Tensor();
   NamedTensors optimizer;
   for (const NamedTensor& s : t.optimizer->state())
-    optimizer.push_back({s.name, entry(state, "optimizer." + s.name, s.tensor.dtype())});
+    optimizer.push_back({s.name, entry(state, "optimizer." + s.name, s.tensor)});
+  const Tensor& values = entry(state, "values", t.block.values);
+  const bool stops_early = t.options.patience > 0;
+  const Tensor best_values = stops_early ? entry(state, "best_values", t.best_values) : Tensor();
+
+  t.block.values.assign(values);
+  if (stops_early) t.best_values.assign(best_values);
   t.optimizer->set_state(optimizer);
-  t.block.values.assign(entry(state, "values", t.block.values.dtype()));
-  if (t.options.patience > 0)
-    t.best_values.assign(entry(state, "best_values", t.best_values.dtype()));
-  t.generator.set_state(std::vector<uint32_t>(generator.begin(), generator.end()));
-  set_mask_state(std::vector<uint32_t>(masks.begin(), masks.end()));
-  if (t.options.shuffle == Shuffle::yes && counters[0] > 0)
-    t.batches.set_order(entry(state, "order", DType::i32));
-  t.done = static_cast<int64_t>(counters[0]);
+  t.generator = generator;
+  set_mask_state(masks);
+  if (shuffled) t.batches.set_order(order);
+  t.done = done;
+  t.ended = false;
   t.finished = counters[3] != 0;
   t.best = counters[4];
-  t.best_epoch = static_cast<int64_t>(counters[5]);
-  t.patience_left = static_cast<int64_t>(counters[6]);
-  t.finite_norms = static_cast<int64_t>(counters[7]);
-  t.step_ms = entry(state, "step_ms", DType::f64).host<double>();
-  t.current = unpack(current.data());
-  t.history.clear();
-  for (size_t i = 0; i < records.size(); i += record_fields)
-    t.history.push_back(unpack(records.data() + i));
-}
-
-Tensor predict(const Network& net, const Tensor& x, int64_t rows_at_once) {
-  if (rows_at_once < 1)
-    throw Error("predict: rows_at_once below 1 (" + std::to_string(rows_at_once) + ")");
-  if (!x.defined() || x.rank() < 1) throw Error("predict: x needs a leading axis of rows");
-  if (x.dim(0) <= rows_at_once) return net(x);
-  std::vector<Tensor> parts;
-  for (int64_t first = 0; first < x.dim(0); first += rows_at_once)
-    parts.push_back(net(x.rows(first, std::min(rows_at_once, x.dim(0) - first))));
-  return concat(parts, 0);
+  t.best_epoch = best_epoch;
+  t.patience_left = patience_left;
+  t.finite_norms = finite_norms;
+  t.loss_rows = loss_rows;
+  t.step_ms = std::move(step_ms);
+  t.current = current;
+  t.history = std::move(history);
 }
 
 }  // namespace sinew

@@ -46,6 +46,12 @@ struct Run {
   }
 };
 
+std::vector<std::vector<double>> bits(const NamedTensors& state) {
+  std::vector<std::vector<double>> out;
+  for (const NamedTensor& t : state) out.push_back(t.tensor.values());
+  return out;
+}
+
 TrainOptions some_options() {
   TrainOptions options;
   options.epochs = 6;
@@ -76,6 +82,16 @@ TEST_CASE("train: epochs, records and the schedule") {
   CHECK(!run.trainer->step());
 }
 
+TEST_CASE("train: the validation loss is that of the network's predictions") {
+  TrainOptions options = some_options();
+  options.epochs = 1;
+  Run run(options);
+  while (run.trainer->step()) {
+  }
+  const double loss = mse(predict(*run.net, uniform({20, 16}, 3)), uniform({20, 1}, 4)).value();
+  CHECK(*run.trainer->history()[0].val_loss == loss);
+}
+
 TEST_CASE("train: a training continued from the state at any step ends with the same bits") {
   Run whole(some_options());
   while (whole.trainer->step()) {
@@ -83,11 +99,10 @@ TEST_CASE("train: a training continued from the state at any step ends with the 
   for (int64_t at : {0, 1, 4, 5, 7, 13}) {
     Run first(some_options());
     for (int64_t i = 0; i < at; ++i) first.trainer->step();
-    NamedTensors saved;
-    for (const NamedTensor& t : first.trainer->state()) {  // a copy, as a file would be
-      saved.push_back({t.name, Tensor(t.tensor.shape(), t.tensor.dtype())});
-      saved.back().tensor.assign(t.tensor);
-    }
+    const NamedTensors saved = first.trainer->state();
+    const auto before = bits(saved);
+    first.trainer->step();  // does not reach the saved values
+    CHECK(bits(saved) == before);
     Run second(some_options());
     seed_masks(99);
     second.trainer->set_state(saved);
@@ -132,11 +147,61 @@ TEST_CASE("train: non-finite losses stop, are skipped or ignored") {
   }
   CHECK(skip.weights() == before);
   CHECK(skip.trainer->history()[0].loss_nonfinite_steps == 5);
+  CHECK(std::isnan(skip.trainer->history()[0].train_loss));
   options.on_nonfinite = OnNonfinite::ignore;
   Run ignore(options, INFINITY);
   while (ignore.trainer->step()) {
   }
   CHECK(std::isnan(ignore.weights().back()));
+}
+
+TEST_CASE("train: skipped batches do not count in the epoch's loss") {
+  const Tensor x = uniform({70, 16}, 1);
+  std::vector<float> values = uniform({70, 1}, 2).host<float>();
+  values[3] = INFINITY;  // in the first of the batches of 16, 16, 16, 16 and 6 rows
+  const Tensor y = Tensor::from(values, {70, 1});
+  NetworkConfig config = small_net();
+  config.drop_path_max = 0;
+  TrainOptions options = some_options();
+  options.shuffle = Shuffle::no;
+  options.on_nonfinite = OnNonfinite::skip;
+  options.schedule = {};
+  options.schedule.lr = 0;
+  TorchGenerator generator(0);
+  const auto still = make_network(config, generator);
+  Trainer fixed(*still, {x, y, {}, {}}, options, generator);
+  while (!fixed.epoch_ended()) fixed.step();
+  const double expected = mse(predict(*still, x.rows(16, 54)), y.rows(16, 54)).value();
+  CHECK(fixed.history()[0].train_loss == doctest::Approx(expected).epsilon(1e-6));
+  CHECK(fixed.history()[0].loss_nonfinite_steps == 1);
+
+  // Early stopping on the training loss sees the finite batches, also in a continued training.
+  options.schedule.lr = 0.01;
+  options.epochs = 4;
+  const auto net = make_network(config, generator), other = make_network(config, generator);
+  Trainer whole(*net, {x, y, {}, {}}, options, generator);
+  for (int i = 0; i < 3; ++i) whole.step();
+  const NamedTensors saved = whole.state();
+  while (whole.step()) {
+  }
+  CHECK(whole.history().back().train_loss < whole.history()[0].train_loss);
+  CHECK(whole.best_epoch().has_value());
+  Trainer rest(*other, {x, y, {}, {}}, options, generator);
+  rest.set_state(saved);
+  while (rest.step()) {
+  }
+  REQUIRE(rest.history().size() == whole.history().size());
+  CHECK(rest.history()[0].train_loss == whole.history()[0].train_loss);
+  CHECK(rest.best_epoch() == whole.best_epoch());
+
+  // Without one finite batch no epoch is the best, and patience runs out.
+  options.patience = 2;
+  const Tensor far = Tensor::full({70, 1}, INFINITY);
+  Trainer lost(*net, {x, far, {}, {}}, options, generator);
+  while (lost.step()) {
+  }
+  CHECK(lost.history().size() == 2);
+  CHECK(!lost.best_epoch().has_value());
 }
 
 TEST_CASE("train: the choices have names, and wrong options are errors") {
@@ -172,7 +237,36 @@ TEST_CASE("train: the choices have names, and wrong options are errors") {
   CHECK(error([](TrainOptions& o) { o.clip_norm = -1; }) ==
         "train: clip_norm is not a number >= 0");
   CHECK(error([](TrainOptions& o) { o.batch_size = 0; }) == "batches: batch_size below 1 (0)");
-  CHECK(error(nothing, {}) == "train: no rows to train on");
+  for (double wrong : {0.0, -1.0, double{NAN}, double{INFINITY}}) {
+    const std::string message =
+        "train: beta or delta of the loss is not a number > 0 (" + std::to_string(wrong) + ")";
+    CHECK(error([=](TrainOptions& o) { o.loss.beta = wrong; }) == message);
+    CHECK(error([=](TrainOptions& o) { o.loss.delta = wrong; }) == message);
+  }
+  CHECK(error([](TrainOptions& o) { o.schedule.gamma = -1; }) ==
+        "schedule: gamma is not a finite number >= 0 (-1)");
+  CHECK(error([](TrainOptions& o) { o.schedule.step_size = 0; }) ==
+        "schedule: a count is out of range (step 0, total 25, warmup_steps 0, step_size 0)");
+  CHECK(error(nothing) == "");
+
+  const Tensor x({4, 16}), y({4, 1});
+  CHECK(error(nothing, {}) == "train: no rows in the training data");
+  CHECK(error(nothing, {x, {}, {}, {}}) == "train: rows of the training data differ (x 4, y 0)");
+  CHECK(error(nothing, {x, Tensor({3, 1}), {}, {}}) ==
+        "train: rows of the training data differ (x 4, y 3)");
+  CHECK(error(nothing, {x, y, x, Tensor({5, 1})}) ==
+        "train: rows of the validation data differ (x 4, y 5)");
+  CHECK(error(nothing, {x, y, Tensor({0, 16}), Tensor({0, 1})}) ==
+        "train: no rows in the validation data");
+  CHECK(error(nothing, {x, Tensor({4, 2}), {}, {}}) ==
+        "train: the training data do not fit: mse: shapes differ: [1, 1] and [1, 2]");
+  CHECK(error(nothing, {x, y, x, Tensor({4})}) ==
+        "train: the validation data do not fit: mse: shapes differ: [1, 1] and [1]");
+  const std::string width = "geo_sparse: input needs shape (..., 4, 4) or (..., 16) (is [1, 15])";
+  CHECK(error(nothing, {Tensor({4, 15}), y, {}, {}}) ==
+        "train: the training data do not fit: " + width);
+  CHECK(error(nothing, {x, y, Tensor({4, 15}), y}) ==
+        "train: the validation data do not fit: " + width);
   CHECK(error(nothing, {Tensor({4, 16}), Tensor({4, 1}), Tensor({2, 16}), {}}) ==
         "train: validation needs both x and y");
 }
@@ -189,9 +283,69 @@ TEST_CASE("train: a state of another training is refused") {
   state.pop_back();
   CHECK_THROWS_WITH_AS(Run(some_options()).trainer->set_state(state),
                        "train: state has no f64 'history'", Error);
-  state.push_back({"history", Tensor::zeros({5}, DType::f64)});
-  CHECK_THROWS_WITH_AS(Run(some_options()).trainer->set_state(state),
-                       "train: state has counters of another version", Error);
+}
+
+TEST_CASE("train: a state with a wrong entry is refused and changes nothing") {
+  Run run(some_options());
+  for (int i = 0; i < 7; ++i) run.trainer->step();
+  const NamedTensors good = run.trainer->state();
+  Run target(some_options());
+  seed_masks(8);
+  for (int i = 0; i < 3; ++i) target.trainer->step();
+  const auto before = bits(target.trainer->state());
+  const auto error = [&](const NamedTensors& state) {
+    std::string message;
+    try {
+      target.trainer->set_state(state);
+    } catch (const Error& e) {
+      message = e.what();
+    }
+    CHECK(bits(target.trainer->state()) == before);
+    CHECK(target.trainer->steps_done() == 3);
+    CHECK(target.trainer->history().empty());
+    return message;
+  };
+  const auto with = [&](const std::string& name, const Tensor& tensor) {
+    NamedTensors state = good;
+    for (NamedTensor& t : state)
+      if (t.name == name) t.tensor = tensor;
+    return state;
+  };
+  REQUIRE(good.size() == 12);
+  for (size_t i = 0; i < good.size(); ++i) {
+    const std::string name = good[i].name, type = sinew::name(good[i].tensor.dtype());
+    INFO(name);
+    NamedTensors state = good;
+    state.erase(state.begin() + static_cast<int64_t>(i));
+    const std::string missing = "train: state has no " + type + " '" + name + "'";
+    CHECK(error(state) == missing);
+    CHECK(error(with(name, Tensor())) == missing);
+    CHECK(error(with(name, Tensor::zeros(good[i].tensor.shape(), DType::u8))) == missing);
+    CHECK(error(with(name, Tensor::zeros({3}, good[i].tensor.dtype()))) ==
+          "train: state has '" + name + "' [3], not " + good[i].tensor.shape().str());
+  }
+  const auto changed = [&](const std::string& name, size_t i, double value) {
+    for (const NamedTensor& t : good) {
+      if (t.name != name) continue;
+      std::vector<double> v = t.tensor.values();
+      v[i] = value;
+      if (t.tensor.dtype() == DType::f64) return with(name, Tensor::from(v, t.tensor.shape()));
+      return with(name, Tensor::from(std::vector<int32_t>(v.begin(), v.end()), t.tensor.shape()));
+    }
+    return good;
+  };
+  CHECK(error(changed("order", 0, -1)) == "train: state has an 'order' that is not one of 70 rows");
+  CHECK(error(changed("generator", 624, 700)) == "set_state: position above 624 (700)");
+  CHECK(error(changed("counters", 0, 31)) == "train: state is of a longer training (31 steps)");
+  for (size_t i : {0, 5, 6, 7, 8}) {
+    CHECK(error(changed("counters", i, -1)) == "train: state has a count out of range (-1.000000)");
+    CHECK(error(changed("counters", i, 0.5)) == "train: state has a count out of range (0.500000)");
+  }
+  CHECK(error(changed("current", 0, NAN)) == "train: state has a count out of range (nan)");
+  CHECK(error(changed("history", 10, NAN)) == "train: state has a count out of range (nan)");
+
+  CHECK_NOTHROW(target.trainer->set_state(good));
+  CHECK(bits(target.trainer->state()) == bits(good));
 }
 
 TEST_CASE("predict: batches of rows give the rows of one batch") {
