@@ -33,6 +33,6 @@ struct MemoryStats {
 };
 MemoryStats memory();  // of this thread's pool
 void reset_memory_high_water();
-void release_cached_memory();  // gives cached blocks back to the system
+void release_cached_memory();  // back to the system; throws while a Step records
 
 }  // namespace sinew

@@ -1,6 +1,7 @@
-// Dense ops. Every op checks shapes and dtypes (throws `op: fact (values)`), returns new storage,
-// and is recorded on the active tape. f32 and f64 unless said otherwise; dtypes are never mixed.
-// Binary ops broadcast as NumPy does; their gradients are summed back over broadcast axes.
+// Dense ops. Every op checks shapes and dtypes (throws `op: fact (values)`), leaves its inputs as
+// they are, and is recorded on the active tape. An op that has nothing to do returns its input. f32
+// and f64 unless said otherwise; dtypes are never mixed. Binary ops broadcast as NumPy does; their
+// gradients are summed back over broadcast axes.
 #pragma once
 #include <cstdint>
 #include <limits>

@@ -49,10 +49,10 @@ class NumpyGenerator {
   uint64_t u64();
   uint32_t u32();    // half of a 64-bit draw, the low half first; the other one is kept for later
   double uniform();  // [0, 1): the top 53 bits of u64() / 2^53
-  double uniform(double a, double b) { return a + (b - a) * uniform(); }
-  double normal();  // mean 0, standard deviation 1
-  double normal(double mean, double deviation) { return mean + deviation * normal(); }
-  std::vector<int32_t> permutation(int64_t m);  // of 0 .. m-1; throws unless 0 <= m < 2^31
+  double uniform(double a, double b);            // a + (b - a) uniform()
+  double normal();                               // mean 0, standard deviation 1
+  double normal(double mean, double deviation);  // mean + deviation normal()
+  std::vector<int32_t> permutation(int64_t m);   // of 0 .. m-1; throws unless 0 <= m < 2^31
 
  private:
   __extension__ using U128 = unsigned __int128;

@@ -12,12 +12,14 @@
 //
 // For each combination of input shapes and dtypes, call 1 runs the function, call 2 runs it and
 // records its kernel calls, later calls copy the inputs to fixed buffers and replay the kernels:
-// no tape, no shape checks, no allocation. Every call is one full step, and a replayed step gives
+// no tape, no shape checks, no tensors made. Every call is one full step, and a replayed step gives
 // the same bits as an eager one.
 //
 // On a replay the function is not called. What it read from host variables is fixed; what it read
 // from tensors is not: parameters, moments, learning rate (Optimizer::set_lr writes a device word),
 // step count and mask counter live in tensors. While recording, host access to tensors throws.
+// Thread count and instruction set are those of the recording call. A step cannot run under an
+// active tape: its tape lies inside the function.
 #pragma once
 #include <functional>
 #include <memory>

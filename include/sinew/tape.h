@@ -8,7 +8,7 @@
 // Without an active tape nothing is recorded: inference is the default. Backward runs the recorded
 // nodes in reverse order; each closure calls public ops, so with create_graph the gradients are
 // recorded themselves and can be differentiated again. Elementwise functions (sin, exp, ...) end at
-// their second derivative, all other ops go to any order.
+// their second derivative, and with them the norms and `sine`; linear ops go to any order.
 #pragma once
 #include <deque>
 #include <functional>
@@ -52,10 +52,14 @@ class Tape {
   Tape(const Tape&) = delete;
   Tape& operator=(const Tape&) = delete;
 
-  void watch(Tensor& t);  // makes t a leaf of this tape
+  // Makes t, f32 or f64, a leaf of this tape; nothing happens if the tape has it already. Do not
+  // write to it (assign) before its gradients are taken. Throws for a tensor of an outer tape; so
+  // do ops on one while this tape is active: use detach().
+  void watch(Tensor& t);
   bool tracks(const Tensor& t) const { return t.tape_ == id_ && t.node_ >= 0; }
 
-  // d(sum(y * cotangent)) / d(each of wrt), zeros where y does not depend on it.
+  // d(sum(y * cotangent)) / d(each of wrt), zeros where y does not depend on it. Gradients may
+  // share storage with each other and with the cotangent.
   std::vector<Tensor> gradients(const Tensor& y, const std::vector<Tensor>& wrt,
                                 const GradientOptions& options = {});
 
@@ -73,6 +77,7 @@ class Tape {
     Shape shape;
     DType dtype;
   };
+  void require_not_on_outer_tape(const Tensor& t) const;
   std::vector<char> mark_wanted(int32_t last, const std::vector<Tensor>& wrt) const;
   void check(const Tensor& y, const std::vector<Tensor>& wrt, const Tensor& cotangent) const;
   std::deque<Node> nodes_;

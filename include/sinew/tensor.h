@@ -1,8 +1,9 @@
 // Tensor: a contiguous row-major block of one element type on one device.
 //
-// A Tensor is a handle: copies share the storage, and ops never change their inputs. `reshape` and
-// `rows` share storage too; every other op returns new storage. A default-constructed tensor is
-// undefined (no storage) and stands for "absent", as in a layer without bias.
+// A Tensor is a handle: copies share the storage, and ops never change their inputs. Views,
+// `reshape` and ops that have nothing to do (a cast to the same type, say) share storage too. A
+// default-constructed tensor is undefined (no storage) and stands for "absent", as in a layer
+// without bias.
 #pragma once
 #include <cstdint>
 #include <memory>

@@ -24,7 +24,10 @@ Isa best_isa() {
 }  // namespace
 
 Context::Context()
-    : threads(available_processors()), isa(best_isa()), pool(std::make_shared<Pool>(Device::cpu)) {}
+    : threads(available_processors()),
+      isa(best_isa()),
+      pool(std::make_shared<Pool>(Device::cpu)),
+      own_pool(pool) {}
 
 Context& context() {
   thread_local Context current;
@@ -88,6 +91,9 @@ void set_isa(Isa level) {
 
 MemoryStats memory() { return context().pool->stats(); }
 void reset_memory_high_water() { context().pool->reset_high_water(); }
-void release_cached_memory() { context().pool->trim(); }
+void release_cached_memory() {
+  if (context().recorder) throw Error("release_cached_memory: a step is being recorded");
+  context().pool->trim();
+}
 
 }  // namespace sinew

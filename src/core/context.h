@@ -24,7 +24,8 @@ struct Context {
   Device device = Device::cpu;
   int threads;
   Isa isa;
-  std::shared_ptr<Pool> pool;
+  std::shared_ptr<Pool> pool;      // of new tensors; a Step puts its own here while it runs
+  std::shared_ptr<Pool> own_pool;  // the thread's
   Tape* tape = nullptr;
   Recorder* recorder = nullptr;
   Tensor mask_state;  // random.h: {seed lo, seed hi, counter lo, counter hi}, made at first use

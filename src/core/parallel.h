@@ -13,7 +13,7 @@ namespace {
 // on the calling thread: waking another one costs microseconds.
 template <class F>
 inline void parallel_for(const Cpu& device, int64_t n, int64_t cost, const F& f) {
-  constexpr int64_t worth_a_thread = 16384;
+  constexpr int64_t worth_a_thread = 16384, worth_a_turn = 2048;
   const int64_t wanted = n * cost / worth_a_thread;
   const int64_t limit = n < device.threads ? n : device.threads;
   const int threads = static_cast<int>(wanted < limit ? wanted : limit);
@@ -21,8 +21,15 @@ inline void parallel_for(const Cpu& device, int64_t n, int64_t cost, const F& f)
     for (int64_t i = 0; i < n; ++i) f(i);
     return;
   }
+  const int64_t turn = cost >= worth_a_turn ? 1 : worth_a_turn / (cost + 1) + 1;  // items at once
+  const auto take = [&f, n, turn](int64_t t) noexcept {
+    const int64_t end = (t + 1) * turn < n ? (t + 1) * turn : n;
+    for (int64_t i = t * turn; i < end; ++i) f(i);
+  };
+  using Take = decltype(take);
   run_on_workers(
-      threads, n, [](const void* g, int64_t i) { (*static_cast<const F*>(g))(i); }, &f);
+      threads, (n + turn - 1) / turn,
+      [](const void* g, int64_t t) { (*static_cast<const Take*>(g))(t); }, &take);
 }
 
 // Fixed pieces of a long range: f(first, count) with count <= piece.

@@ -1,6 +1,6 @@
-// Bucketed free lists of 256-byte aligned blocks. Buckets are powers of two in quarter steps, so at
-// most a fifth of a block is waste. Guarded mode (tests): fills new blocks with NaN and checks
-// canaries behind each block when it comes back.
+// Bucketed free lists of 256-byte aligned blocks. Buckets are powers of two in quarter steps, so
+// above 1 KiB at most a fifth of a block is waste. Guarded mode (tests): fills new blocks with NaN
+// and checks canaries behind each block when it comes back.
 #pragma once
 #include <cstddef>
 #include <cstdint>

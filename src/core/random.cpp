@@ -184,6 +184,10 @@ uint32_t NumpyGenerator::u32() {
 
 double NumpyGenerator::uniform() { return static_cast<double>(u64() >> 11) * 0x1p-53; }
 
+double NumpyGenerator::uniform(double a, double b) { return a + (b - a) * uniform(); }
+
+double NumpyGenerator::normal(double mean, double deviation) { return mean + deviation * normal(); }
+
 double NumpyGenerator::normal() {
   static const Ziggurat table;
   for (;;) {

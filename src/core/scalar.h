@@ -108,10 +108,14 @@ struct Affine {  // a x + b
   SINEW_FN d(V, ScalarArgs s) { return V(s.a); }
   SINEW_FN dd(V, ScalarArgs) { return V(0); }
 };
-struct Power {  // x^a
-  SINEW_FN f(V x, ScalarArgs s) { return pow(x, V(s.a)); }
-  SINEW_FN d(V x, ScalarArgs s) { return V(s.a) * pow(x, V(s.a - 1)); }
-  SINEW_FN dd(V x, ScalarArgs s) { return V(s.a * (s.a - 1)) * pow(x, V(s.a - 2)); }
+struct Power {  // x^a; x^0 = 1 for every x, and a zero factor makes a derivative 0
+  SINEW_FN times(double factor, V x, double exponent) {
+    if (factor == 0 || exponent == 0) return V(factor);
+    return V(factor) * pow(x, V(exponent));
+  }
+  SINEW_FN f(V x, ScalarArgs s) { return times(1, x, s.a); }
+  SINEW_FN d(V x, ScalarArgs s) { return times(s.a, x, s.a - 1); }
+  SINEW_FN dd(V x, ScalarArgs s) { return times(s.a * (s.a - 1), x, s.a - 2); }
 };
 struct Clamp {  // to [a, b]; derivative 1 on the closed interval; NaN stays NaN
   SINEW_FN f(V x, ScalarArgs s) {
@@ -124,11 +128,12 @@ struct Clamp {  // to [a, b]; derivative 1 on the closed interval; NaN stays NaN
 #undef SINEW_FN
 
 // X(name in ops.h, struct): the functions of x alone, then those with two constants.
-#define SINEW_UNARY_PLAIN(X)                                                                    \
-  X(neg, Neg)                                                                                   \
-  X(abs, Abs)                                                                                   \
-  X(exp, Exp) X(log, Log) X(sqrt, Sqrt) X(square, Square) X(sin, Sin) X(cos, Cos) X(tanh, Tanh) \
-      X(relu, Relu) X(gelu, Gelu) X(sigmoid, Sigmoid) X(softplus, Softplus)
+#define SINEW_UNARY_PLAIN(X)                                                                      \
+  X(neg, Neg)                                                                                     \
+  X(abs, Abs)                                                                                     \
+  X(exp, Exp)                                                                                     \
+  X(log, Log) X(sqrt, Sqrt) X(square, Square) X(sin, Sin) X(cos, Cos) X(tanh, Tanh) X(relu, Relu) \
+      X(gelu, Gelu) X(sigmoid, Sigmoid) X(softplus, Softplus)
 #define SINEW_UNARY_WITH_CONSTANTS(X) X(affine, Affine) X(pow, Power) X(clamp, Clamp)
 #define SINEW_UNARY(X) SINEW_UNARY_PLAIN(X) SINEW_UNARY_WITH_CONSTANTS(X)
 

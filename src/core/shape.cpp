@@ -41,7 +41,9 @@ void Shape::assign(Iterator first, Iterator last) {
   for (; first != last; ++first) {
     if (*first < 0) throw Error("shape: negative size (" + std::to_string(*first) + ")");
     sizes_[static_cast<size_t>(rank_++)] = *first;
-    if (__builtin_mul_overflow(numel, *first, &numel)) throw Error("shape: too many elements");
+    // Zeros do not hide an overflow: sizes are multiplied in other groupings too.
+    if (*first > 0 && __builtin_mul_overflow(numel, *first, &numel))
+      throw Error("shape: too many elements");
   }
 }
 
@@ -64,9 +66,9 @@ int Shape::axis(int axis) const {
 int64_t Shape::dim(int a) const { return sizes_[static_cast<size_t>(axis(a))]; }
 
 Shape Shape::with(int a, int64_t size) const {
-  Shape out = *this;
-  out.sizes_[static_cast<size_t>(axis(a))] = size;
-  return out;
+  std::vector<int64_t> sizes(begin(), end());
+  sizes[static_cast<size_t>(axis(a))] = size;
+  return Shape(sizes);
 }
 
 Shape Shape::without(int a) const {

@@ -4,37 +4,92 @@
 // elsewhere are kept alive by the recording.
 #include "sinew/step.h"
 
+#include <algorithm>
+
 #include "core/dispatch.h"
-#include "ops/copy.h"
 
 namespace sinew {
+
+using Inputs = std::vector<Tensor>;
 
 struct Step::State {
   using Key = std::vector<std::pair<Shape, DType>>;
   struct Entry {
     Key key;
     std::shared_ptr<Pool> pool = std::make_shared<Pool>(Device::cpu, context().pool->guard());
-    std::vector<Tensor> inputs;  // fixed buffers, made by the recording call
+    Inputs inputs;  // fixed buffers, made by the recording call
     std::vector<Tensor> outputs;
     Recorder recorder;
     bool recorded = false;
   };
 
   explicit State(Function f) : function(std::move(f)) {}
-  Entry& entry_for(const std::vector<Tensor>& inputs);
+  Entry* find(const Inputs& inputs) const;
+  std::vector<Tensor> first_call(const Inputs& inputs);
+  void record(Entry& entry, const Inputs& inputs);
+  void replay(const Entry& entry, const Inputs& inputs);
 
   Function function;
   std::vector<std::unique_ptr<Entry>> entries;
 };
 
-Step::State::Entry& Step::State::entry_for(const std::vector<Tensor>& inputs) {
-  Key key;
-  for (const Tensor& t : inputs) key.emplace_back(t.shape(), t.dtype());
-  for (const auto& entry : entries)
-    if (entry->key == key) return *entry;
-  entries.push_back(std::make_unique<Entry>());
-  entries.back()->key = std::move(key);
-  return *entries.back();
+namespace {
+
+bool shares_a_buffer(const Inputs& a, const Inputs& b) {
+  for (const Tensor& t : a)
+    for (const Tensor& u : b)
+      if (TensorAccess::buffer(t) == TensorAccess::buffer(u)) return true;
+  return false;
+}
+
+}  // namespace
+
+Step::State::Entry* Step::State::find(const Inputs& inputs) const {
+  for (const auto& entry : entries) {
+    bool same = entry->key.size() == inputs.size();
+    for (size_t i = 0; same && i < inputs.size(); ++i)
+      same = entry->key[i].first == inputs[i].shape() && entry->key[i].second == inputs[i].dtype();
+    if (same) return entry.get();
+  }
+  return nullptr;
+}
+
+// The entry is kept only if the call succeeds: an eager call has checked what a recording cannot.
+std::vector<Tensor> Step::State::first_call(const Inputs& inputs) {
+  auto entry = std::make_unique<Entry>();
+  for (const Tensor& t : inputs) entry->key.emplace_back(t.shape(), t.dtype());
+  const Scoped<std::shared_ptr<Pool>> pool(context().pool, entry->pool);
+  std::vector<Tensor> outputs = function(inputs);
+  entries.push_back(std::move(entry));
+  return outputs;
+}
+
+void Step::State::record(Entry& entry, const Inputs& inputs) {
+  const Scoped<std::shared_ptr<Pool>> pool(context().pool, entry.pool);
+  for (const Tensor& t : inputs) {
+    entry.inputs.emplace_back(t.shape(), t.dtype());
+    entry.inputs.back().assign(t);
+  }
+  entry.recorder.pool = entry.pool;
+  const Scoped<Recorder*> recording(context().recorder, &entry.recorder);
+  entry.outputs = function(entry.inputs);
+  entry.recorded = true;
+}
+
+void Step::State::replay(const Entry& entry, const Inputs& inputs) {
+  if (shares_a_buffer(inputs, entry.inputs)) {  // a step that returns its own inputs
+    Inputs copies;
+    for (const Tensor& t : inputs) {
+      copies.emplace_back(t.shape(), t.dtype());
+      copies.back().assign(t);
+    }
+    return replay(entry, copies);
+  }
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    Tensor fixed = entry.inputs[i];
+    fixed.assign(inputs[i]);
+  }
+  for (const auto& call : entry.recorder.calls) call();
 }
 
 Step::Step(Function f) : state_(std::make_unique<State>(std::move(f))) {}
@@ -44,33 +99,22 @@ Step& Step::operator=(Step&&) noexcept = default;
 
 std::vector<Tensor> Step::operator()(const std::vector<Tensor>& inputs) {
   for (const Tensor& t : inputs) require_defined("step", t);
-  Context& c = context();
+  const Context& c = context();
   require(c.recorder == nullptr, "step", "a step cannot run inside another step's recording");
-  const size_t known = state_->entries.size();
-  State::Entry& entry = state_->entry_for(inputs);
-  if (entry.recorded) {
-    for (size_t i = 0; i < inputs.size(); ++i) entry.inputs[i].assign(inputs[i]);
-    for (const auto& call : entry.recorder.calls) call();
-    return entry.outputs;
+  require(c.tape == nullptr, "step", "a step cannot run under an active tape");
+  State::Entry* entry = state_->find(inputs);
+  if (!entry) return state_->first_call(inputs);
+  if (entry->recorded) {
+    state_->replay(*entry, inputs);
+    return entry->outputs;
   }
-  const Scoped<std::shared_ptr<Pool>> pool(c.pool, entry.pool);
-  if (state_->entries.size() > known) return state_->function(inputs);  // the first call
-
-  for (const Tensor& t : inputs) {
-    entry.inputs.emplace_back(t.shape(), t.dtype());
-    entry.inputs.back().assign(t);
-  }
-  entry.recorder.pool = entry.pool;
   try {
-    const Scoped<Recorder*> recording(c.recorder, &entry.recorder);
-    entry.outputs = state_->function(entry.inputs);
-  } catch (...) {
-    entry.recorder = Recorder();
-    entry.inputs.clear();
+    state_->record(*entry, inputs);
+    return entry->outputs;
+  } catch (...) {  // the next call with these shapes is a first one again
+    std::erase_if(state_->entries, [&](const auto& e) { return e.get() == entry; });
     throw;
   }
-  entry.recorded = true;
-  return entry.outputs;
 }
 
 MemoryStats Step::memory() const {

@@ -37,20 +37,35 @@ void Cotangents::add(int input, const Tensor& dx) {
 }
 
 Tape::Tape() : id_(next_id()), former_(context().tape) { context().tape = this; }
-Tape::~Tape() { context().tape = former_; }
+Tape::~Tape() {  // also if a tape made later is still there
+  Tape** slot = &context().tape;
+  while (*slot && *slot != this) slot = &(*slot)->former_;
+  if (*slot) *slot = former_;
+}
 Tape* Tape::active() { return context().tape; }
 
 void Tape::watch(Tensor& t) {
-  if (!t.defined() || !is_floating(t.dtype()))
-    throw Error("tape: only a floating-point tensor can be watched");
+  if (!t.defined() || (t.dtype() != DType::f32 && t.dtype() != DType::f64))
+    throw Error("tape: only an f32 or f64 tensor can be watched");
+  if (tracks(t)) return;
+  require_not_on_outer_tape(t);
   nodes_.push_back({{}, nullptr, t.shape(), t.dtype()});
   t.node_ = static_cast<int32_t>(nodes_.size()) - 1;
   t.tape_ = id_;
 }
 
+// An inner tape would silently drop what an outer one should record.
+void Tape::require_not_on_outer_tape(const Tensor& t) const {
+  for (const Tape* outer = former_; outer; outer = outer->former_)
+    if (outer->tracks(t)) throw Error("tape: a tensor of an outer tape is used under an inner one");
+}
+
 void Tape::record(Tensor& y, const std::vector<Tensor>& inputs, Backward backward) {
   bool any = false;
-  for (const Tensor& input : inputs) any = any || tracks(input);
+  for (const Tensor& input : inputs) {
+    any = any || tracks(input);
+    require_not_on_outer_tape(input);
+  }
   if (!any) return;
   std::vector<int32_t> numbers;
   numbers.reserve(inputs.size());

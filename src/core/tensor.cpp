@@ -57,12 +57,18 @@ Tensor make(const std::vector<T>& values, const Shape& shape) {
 
 Tensor::Tensor(const Shape& shape, DType dtype)
     : numel_(shape.numel()), shape_(shape), dtype_(dtype) {
+  if (numel_ > (int64_t{1} << 46))  // 64 TiB of bytes and more
+    throw Error("tensor: too many elements (" + shape.str() + ")");
   buffer_ = std::make_shared<Buffer>(context().pool, static_cast<size_t>(numel_ * size_of(dtype)));
 }
 
 Tensor Tensor::zeros(const Shape& shape, DType dtype) { return full(shape, 0.0, dtype); }
 
 Tensor Tensor::full(const Shape& shape, double value, DType dtype) {
+  if ((dtype == DType::i32 && !(value >= INT32_MIN && value <= INT32_MAX)) ||
+      (dtype == DType::u8 && !(value >= 0 && value <= 255)))
+    throw Error("full: value does not fit " + std::string(name(dtype)) + " (" +
+                std::to_string(value) + ")");
   Tensor t(shape, dtype);
   const FillArgs args{dtype, pointer(t), t.numel(), value};
   on(t, [=](auto& device) { fill(device, args); });

@@ -67,6 +67,7 @@ void check_sizes(const ConnectivityOptions& options) {
 // Different positions that the window reaches along one axis, at the place where they are fewest:
 // the border for clamp, anywhere for wrap.
 int64_t reached(int64_t size, int64_t radius, int64_t dilation, WrapMode mode) {
+  radius = std::min(radius, size);  // no farther can reach more
   if (mode == WrapMode::wrap) return std::min(2 * radius + 1, size / std::gcd(size, dilation));
   return 1 + std::min(radius, (size - 1 + dilation - 1) / dilation);
 }

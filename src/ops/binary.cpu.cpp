@@ -37,7 +37,7 @@ struct Div {
 struct Pow {
   template <class V>
   static V f(V a, V b) {
-    return pow(a, b);
+    return select((b == V(0)) | (a == V(1)), V(1), pow(a, b));
   }
 };
 struct Minimum {  // NaN wins

@@ -2,6 +2,7 @@
 // (memcpy where both strides are 1). Cast: one loop per pair of types.
 #include "ops/copy.h"
 
+#include <cmath>
 #include <cstring>
 
 #include "core/parallel.h"
@@ -55,6 +56,7 @@ template <class From>
 inline float widen(From v) {
   return static_cast<float>(v);
 }
+inline double widen(int32_t v) { return v; }
 inline double widen(double v) { return v; }
 inline float widen(Bf16 v) {
   const uint32_t bits = static_cast<uint32_t>(v.bits) << 16;
@@ -97,6 +99,11 @@ struct Narrow<Bf16> {  // round to nearest even
     const float value = static_cast<float>(v);
     uint32_t bits;
     __builtin_memcpy(&bits, &value, 4);
+    if (value == value &&
+        static_cast<double>(value) != static_cast<double>(v)) {  // to odd, to be rounded only once
+      bits -= std::abs(static_cast<double>(value)) > std::abs(static_cast<double>(v));
+      bits |= 1;
+    }
     if (value != value) return {static_cast<uint16_t>((bits >> 16) | 0x40)};
     return {static_cast<uint16_t>((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16)};
   }

@@ -44,6 +44,7 @@ void check(const char* op, const Tensor& x, double p) {
 void set_mask_state(const std::vector<uint32_t>& words) {
   require(words.size() == 4, "set_mask_state",
           "needs 4 words (" + std::to_string(words.size()) + ")");
+  const Scoped<std::shared_ptr<Pool>> pool(context().pool, context().own_pool);  // outlives steps
   const Tensor state = Tensor::from(std::vector<int32_t>(words.begin(), words.end()), {4});
   Tensor& current = context().mask_state;
   if (current.defined())

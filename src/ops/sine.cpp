@@ -85,6 +85,8 @@ Tensor sine(const Tensor& z, const Tensor& raw_amplitude, const Tensor& raw_freq
     require(p.shape() == Shape({n}), "sine",
             "parameter " + p.shape().str() + " for " + std::to_string(n) + " features");
   }
+  for (const Bounds& b : {options.amplitude_bounds, options.frequency_bounds, options.decay_bounds})
+    require(b.low <= b.high, "sine", "a low bound is above its high one");
   const Inputs in{z, raw_amplitude, raw_frequency, raw_decay, phase};
   Tensor y(z.shape(), z.dtype()), effective({4, n}, z.dtype()), c;
   const std::vector<Tensor> inputs{z, raw_amplitude, raw_frequency, raw_decay, phase};

@@ -19,7 +19,10 @@ Tensor apply(const char* name, UnaryOp op, int order, const Tensor& x, const Ten
                        pointer(dy), pointer(y), x.numel(), constants};
   on(y, [=](auto& device) { unary(device, args); });
 
-  if (order == 0) {
+  if (op == UnaryOp::Affine || op == UnaryOp::Neg) {  // linear: to any order
+    const double slope = op == UnaryOp::Neg ? -1 : constants.a;
+    record(y, {x}, [=](const Tensor& g, Cotangents& dx) { dx.add(0, affine(g, slope, 0)); });
+  } else if (order == 0) {
     record(y, {x}, [=](const Tensor& g, Cotangents& dx) {
       dx.add(0, apply(name, op, 1, x, g, constants));
     });

@@ -147,3 +147,37 @@ TEST_CASE("pool: buckets, reuse, statistics, canaries") {
   CHECK(pool.stats().reserved == 0);
   CHECK_THROWS_AS(pool.allocate(size_t{1} << 60), Error);
 }
+
+TEST_CASE("step: inputs that are the step's own buffers, in another order") {
+  Step swap([](const std::vector<Tensor>& in) { return std::vector<Tensor>{in[1], in[0]}; });
+  std::vector<Tensor> v{Tensor::full({1}, 1), Tensor::full({1}, 2)};
+  for (int i = 0; i < 6; ++i) {
+    v = swap(v);
+    CHECK(v[0].item<float>() == (i % 2 ? 1 : 2));
+    CHECK(v[1].item<float>() == (i % 2 ? 2 : 1));
+  }
+}
+
+TEST_CASE("step: a first call that fails leaves nothing behind, so its checks run again") {
+  Step step(
+      [](const std::vector<Tensor>& in) { return std::vector<Tensor>{gather(in[0], in[1])}; });
+  const Tensor x({2, 3}), bad = Tensor::from(std::vector<int32_t>{7}, {1});
+  CHECK_THROWS_AS(step({x, bad}), Error);
+  CHECK_THROWS_AS(step({x, bad}), Error);
+}
+
+TEST_CASE("step: active tapes and trimming while recording are refused") {
+  Step step([](const std::vector<Tensor>& in) { return std::vector<Tensor>{square(in[0])}; });
+  {
+    Tape tape;
+    CHECK_THROWS_WITH_AS(step({Tensor({1})}), "step: a step cannot run under an active tape",
+                         Error);
+  }
+  Step trim([](const std::vector<Tensor>& in) {
+    release_cached_memory();
+    return in;
+  });
+  trim({Tensor({1})});
+  CHECK_THROWS_WITH_AS(trim({Tensor({1})}), "release_cached_memory: a step is being recorded",
+                       Error);
+}

@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include <memory>
+
 #include "gradcheck.h"
 #include "sinew/error.h"
 #include "sinew/ops.h"
@@ -59,8 +61,7 @@ TEST_CASE("tape: a consumed graph, foreign tensors and wrong cotangents are erro
   Tensor x = Tensor::full({2}, 3, DType::f64);
   CHECK_THROWS_WITH_AS(tape.gradients(x, {x}), "tape: y was not recorded on this tape", Error);
   Tensor labels({1}, DType::i32);
-  CHECK_THROWS_WITH_AS(tape.watch(labels), "tape: only a floating-point tensor can be watched",
-                       Error);
+  CHECK_THROWS_WITH_AS(tape.watch(labels), "tape: only an f32 or f64 tensor can be watched", Error);
   tape.watch(x);
   const Tensor y = square(x), stranger = Tensor::full({2}, 1, DType::f64);
   CHECK_THROWS_WITH_AS(tape.gradients(y, {x}),
@@ -121,4 +122,41 @@ TEST_CASE("tape: composed_gradients ends at its inputs even where they depend on
   const Tensor d1 = tape.gradients(y, {a}, graph)[0];  // y = a^3
   CHECK(d1.item<double>() == doctest::Approx(3 * 0.25));
   CHECK(tape.gradients(d1, {a})[0].item<double>() == doctest::Approx(6 * 0.5));
+}
+
+TEST_CASE("tape: watching twice changes nothing; tensors of an outer tape are refused") {
+  Tape outer;
+  Tensor w = Tensor::full({1}, 3, DType::f64);
+  outer.watch(w);
+  const Tensor z = square(w);
+  outer.watch(w);
+  CHECK(outer.gradients(z, {w})[0].item<double>() == 6);
+  Tape inner;
+  const std::string message = "tape: a tensor of an outer tape is used under an inner one";
+  CHECK_THROWS_WITH_AS(inner.watch(w), message.c_str(), Error);
+  CHECK_THROWS_WITH_AS(square(w), message.c_str(), Error);
+  Tensor copy = w.detach();
+  inner.watch(copy);
+  CHECK(inner.gradients(square(copy), {copy})[0].item<double>() == 6);
+}
+
+TEST_CASE("tape: tapes may end in any order") {
+  auto first = std::make_unique<Tape>();
+  auto second = std::make_unique<Tape>();
+  first.reset();
+  CHECK(Tape::active() == second.get());
+  second.reset();
+  CHECK(Tape::active() == nullptr);
+}
+
+TEST_CASE("tape: linear ops go to any order") {
+  Tape tape;
+  Tensor x = Tensor::full({2}, 0.7, DType::f64);
+  tape.watch(x);
+  GradientOptions graph;
+  graph.create_graph = true;
+  const Tensor y = neg(mean(mul(mul(x, x), x)));  // -mean x^3
+  const Tensor d1 = tape.gradients(y, {x}, graph)[0];
+  const Tensor d2 = tape.gradients(sum(d1), {x}, graph)[0];
+  CHECK(tape.gradients(sum(d2), {x})[0].host<double>()[0] == doctest::Approx(-3.0));
 }

@@ -1,11 +1,13 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <cstring>
 
 #include "core/scalar.h"
 #include "gradcheck.h"
 #include "sinew/error.h"
 #include "sinew/ops.h"
+#include "sinew/tape.h"
 
 using namespace sinew;
 using namespace sinew::test;
@@ -38,6 +40,19 @@ const Row rows[] = {
 #define SINEW_COUNT(name, Struct) +1
 constexpr int plain_ops = 0 SINEW_UNARY_PLAIN(SINEW_COUNT);
 static_assert(plain_ops == 13, "a new scalar op needs a row in the table above");
+
+// Whether f() has the same bits with one thread and with four (values() keeps the sign of zero).
+template <class F>
+bool same_for_threads(const F& f) {
+  const int former = threads();
+  set_threads(1);
+  const std::vector<double> one = f().values();
+  set_threads(4);
+  const std::vector<double> four = f().values();
+  set_threads(former);
+  return one.size() == four.size() &&
+         std::memcmp(one.data(), four.data(), one.size() * sizeof(double)) == 0;
+}
 
 }  // namespace
 
@@ -167,4 +182,102 @@ TEST_CASE("elementwise: cast") {
     return cast(cast(in[0], DType::f32), DType::f64);
   };
   CHECK(gradient_error(f, {Tensor::full({3}, 2, DType::f64)}) < 1e-2);  // f32 rounding of x +- h
+}
+
+TEST_CASE("elementwise: powers at zero") {
+  const auto derivative = [](double exponent, double at, int order, DType dtype) {
+    Tape tape;
+    Tensor x = Tensor::full({1}, at, dtype);
+    tape.watch(x);
+    GradientOptions graph;
+    graph.create_graph = true;
+    Tensor y = pow(x, exponent);
+    for (int i = 0; i < order; ++i) y = tape.gradients(y, {x}, graph)[0];
+    return y.value();
+  };
+  for (DType dtype : {DType::f32, DType::f64}) {
+    CHECK(derivative(0, 0, 0, dtype) == 1);
+    CHECK(derivative(0, 0, 1, dtype) == 0);
+    CHECK(derivative(1, 0, 1, dtype) == 1);
+    CHECK(derivative(1, 0, 2, dtype) == 0);
+    CHECK(derivative(2, 0, 2, dtype) == 2);
+    const Tensor zero = Tensor::zeros({1}, dtype);
+    CHECK(pow(zero, zero).value() == 1);
+    CHECK(pow(Tensor::full({1}, 1, dtype), Tensor::full({1}, NAN, dtype)).value() == 1);
+  }
+}
+
+TEST_CASE("elementwise: conversions are exact or rounded once") {
+  const Tensor big = Tensor::from(std::vector<int32_t>{16777217, 2147483647}, {2});
+  CHECK(cast(big, DType::f64).host<double>() == std::vector<double>{16777217, 2147483647});
+  const Tensor x = Tensor::from(std::vector<double>{1 + 0x1p-8 + 0x1p-40, 1 + 0x1p-8}, {2});
+  const auto rounded = cast(cast(x, DType::bf16), DType::f32).host<float>();
+  CHECK(rounded == std::vector<float>{1.0078125f, 1.0f});
+}
+
+TEST_CASE("elementwise: third derivatives are refused") {
+  const auto third = [](const Function& f) {
+    Tape tape;
+    Tensor y = Tensor::full({1}, 0.7, DType::f64);
+    tape.watch(y);
+    const Tensor x = y;
+    GradientOptions graph;
+    graph.create_graph = true;
+    y = f({x});
+    for (int i = 0; i < 3; ++i) y = tape.gradients(y, {x}, graph)[0];
+  };
+  for (const Row& row : rows) {
+    if (row.op == Op{neg}) continue;  // linear: goes to any order
+    const std::string message = std::string(row.name) + ": third derivatives are not available";
+    CHECK_THROWS_WITH_AS(third([&](const auto& in) { return row.op(in[0]); }), message.c_str(),
+                         Error);
+  }
+  CHECK_THROWS_WITH_AS(third([](const auto& in) { return pow(in[0], 2.5); }),
+                       "pow: third derivatives are not available", Error);
+  CHECK_THROWS_WITH_AS(third([](const auto& in) { return clamp(in[0], 0, 1); }),
+                       "clamp: third derivatives are not available", Error);
+}
+
+TEST_CASE("elementwise: unary ops and their gradients, the same bits for any number of threads") {
+  for (const Row& row : rows) {
+    CAPTURE(row.name);
+    const Tensor x = random_f32({300, 1001}, 1, row.low, row.high), wide = cast(x, DType::f64);
+    CHECK(same_for_threads([&] { return row.op(x); }));
+    CHECK(same_for_threads([&] { return row.op(wide); }));
+    CHECK(same_for_threads([&] {
+      Tape tape;
+      Tensor t = x;
+      tape.watch(t);
+      GradientOptions options;
+      options.cotangent = x;
+      return tape.gradients(row.op(t), {t}, options)[0];
+    }));
+  }
+}
+
+TEST_CASE("elementwise: binary ops that broadcast, the same bits for any number of threads") {
+  const std::pair<Shape, Shape> shapes[] = {{{300, 1000}, {1000}},
+                                            {{300, 1}, {1, 1000}},
+                                            {{}, {300, 1000}},
+                                            {{2, 150001}, {2, 1}}};  // long rows are split
+  using Binary = Tensor (*)(const Tensor&, const Tensor&);
+  const Binary ops[] = {add, sub, mul, div, pow, minimum, maximum, less, equal};
+  for (const auto& pair : shapes) {
+    const Tensor a = random_f32(pair.first, 1, 0.3, 2), b = random_f32(pair.second, 2, 0.3, 2);
+    for (Binary op : ops) CHECK(same_for_threads([&] { return op(a, b); }));
+    const Tensor cond = less(a, b), wide_a = cast(a, DType::f64), wide_b = cast(b, DType::f64);
+    CHECK(same_for_threads([&] { return where(cond, a, b); }));
+    CHECK(same_for_threads([&] { return mul(wide_a, wide_b); }));
+  }
+}
+
+TEST_CASE("elementwise: cast between all types, the same bits for any number of threads") {
+  const Tensor x = random({300, 1000}, 1, -300, 300);
+  const DType types[] = {DType::f32, DType::f64, DType::bf16, DType::i32, DType::u8};
+  for (DType from : types)
+    for (DType to : types)
+      CHECK(same_for_threads([&] {
+        const Tensor y = cast(cast(x, from), to);
+        return to == DType::bf16 ? cast(y, DType::f32) : y;
+      }));
 }
