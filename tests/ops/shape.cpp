@@ -172,3 +172,21 @@ TEST_CASE("shape: broadcast_to") {
   CHECK_THROWS_WITH_AS(broadcast_to(Tensor({2}), {1}),
                        "broadcast_to: [2] does not broadcast to [1]", Error);
 }
+
+TEST_CASE("shape: the same bits for any number of threads") {
+  const int former = threads();
+  const Tensor flat = numbered({300, 1000}), deep = numbered({30, 40, 250});
+  const auto run = [&](int count) {
+    set_threads(count);
+    std::vector<std::vector<int32_t>> all;
+    for (const Tensor& y :
+         {permute(flat, {1, 0}), permute(deep, {2, 0, 1}), permute(deep, {1, 0, 2}),
+          slice(flat, 1, 7, 990), concat({flat, flat}, 1), broadcast_to(flat, {3, 300, 1000})})
+      all.push_back(y.host<int32_t>());
+    for (DType type : {DType::u8, DType::bf16, DType::f64})  // every size of an element
+      all.push_back(cast(permute(cast(flat, type), {1, 0}), DType::i32).host<int32_t>());
+    return all;
+  };
+  CHECK(run(1) == run(4));
+  set_threads(former);
+}
