@@ -14,7 +14,7 @@
 
 namespace sinew {
 
-// --- safetensors (huggingface.co/docs/safetensors) ------------------------------------------
+// --- safetensors ------------------------------------------------------------------------------
 // In the order of the header. F32 -> f32, F64 -> f64, F16 -> f32, BF16 -> bf16, I32 -> i32,
 // I64 -> i32 (throws if a value does not fit), U8 -> u8, BOOL -> u8 (0 or 1); other types throw.
 // The tensors must cover the data without gap or overlap. The header may have 100 MB.

@@ -57,7 +57,7 @@ Tensor make(const std::vector<T>& values, const Shape& shape) {
 
 Tensor::Tensor(const Shape& shape, DType dtype)
     : numel_(shape.numel()), shape_(shape), dtype_(dtype) {
-  if (numel_ > (int64_t{1} << 46))  // 64 TiB of bytes and more
+  if (numel_ > (int64_t{1} << 46))  // more than any machine holds
     throw Error("tensor: too many elements (" + shape.str() + ")");
   buffer_ = std::make_shared<Buffer>(context().pool, static_cast<size_t>(numel_ * size_of(dtype)));
 }
