@@ -2,13 +2,13 @@
 // (any other stride cannot occur there, because inputs are contiguous); outer axes by odometer.
 #include "ops/binary.h"
 
+#include <cmath>
+
 #include "core/parallel.h"
 #include "core/vec.h"
 
 namespace sinew {
 namespace {
-
-using std::pow;
 
 struct Add {
   template <class V>
@@ -69,6 +69,14 @@ void row_of(const BinaryArgs&, Row<T> a, Row<T> b, Row<uint8_t>, void* out, int6
   T* y = static_cast<T*>(out) + at;
   for_each_vector<T>(n,
                      [&](int64_t i, auto io) { io.put(y + i, Op::f(a.get(i, io), b.get(i, io))); });
+}
+
+// f64, the type of oracles, by the C library.
+template <>
+void row_of<Pow, double>(const BinaryArgs&, Row<double> a, Row<double> b, Row<uint8_t>, void* out,
+                         int64_t at, int64_t n) {
+  double* y = static_cast<double*>(out) + at;
+  for (int64_t i = 0; i < n; ++i) y[i] = std::pow(a.at(i), b.at(i));
 }
 
 template <class T>
