@@ -168,7 +168,6 @@ void compare(const Flags& flags) {
     }
   }
   print_table(contenders);
-  std::printf("What the geo-sparse network of the last seed makes of some test digits:\n\n");
   print_samples(split(digits, flags, flags.seeds - 1).test, contenders[0].runs.back().predictions);
   write_curves(flags.out, contenders);
 }

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <numeric>
+#include <set>
 
 #include "sinew/io.h"
 
@@ -72,7 +73,7 @@ set terminal pngcairo size 1200,520 font 'Sans,12' background rgb 'white'
 set output 'curves.png'
 set datafile separator ','
 set style data lines
-bin(x) = x < 12 ? x : exp(floor(12 * log(x)) / 12.0)  # later epochs are averaged in groups
+bin(x) = x < 12 ? x : exp((floor(12 * log(x)) + 0.5) / 12.0)  # later epochs are averaged in groups
 set multiplot layout 1,2 title '{/*1.25 Reading handwritten digits: two networks of the same size}'
 set border 3 lc rgb '#444444'
 set tics nomirror out scale 0.6
@@ -165,15 +166,21 @@ void print_table(const std::vector<Contender>& contenders) {
   std::printf("\n");
 }
 
+// Four digits of different classes read rightly, and up to four different mistakes.
 void print_samples(const Digits& digits, const std::vector<int32_t>& predictions) {
   const std::vector<int32_t> labels = digits.labels.host<int32_t>();
   std::vector<int64_t> right, wrong;
+  std::set<std::pair<int32_t, int32_t>> seen;
   for (size_t i = 0; i < labels.size(); ++i) {
     std::vector<int64_t>& list = predictions[i] == labels[i] ? right : wrong;
-    if (list.size() < 4) list.push_back(static_cast<int64_t>(i));
+    if (list.size() < 4 && seen.insert({labels[i], predictions[i]}).second)
+      list.push_back(static_cast<int64_t>(i));
   }
-  if (!right.empty()) draw_digits(digits, predictions, right);
-  if (!wrong.empty()) draw_digits(digits, predictions, wrong);
+  std::printf("Some digits that the last geo-sparse net reads rightly:\n");
+  draw_digits(digits, predictions, right);
+  if (wrong.empty()) return;
+  std::printf("... and some that it does not:\n");
+  draw_digits(digits, predictions, wrong);
 }
 
 void write_curves(const std::string& folder, const std::vector<Contender>& contenders) {

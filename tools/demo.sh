@@ -7,7 +7,7 @@ source "$(dirname "$0")/lib.sh"
 commands+=("gnuplot=gnuplot-nox")
 install_missing
 configure build --buildtype=release
-build build examples/digits
+build build examples/digits sinew
 say "Training on examples/data/digits.csv; results go to out/digits"
 mkdir -p out/digits
 build/examples/digits examples/data/digits.csv --out out/digits "$@"

@@ -2,8 +2,19 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
+#include <string>
 
 #include "commands.h"
+
+namespace {
+
+bool has_subcommand(const CLI::App& app, const std::string& name) {
+  for (const CLI::App* sub : app.get_subcommands(nullptr))
+    if (sub->get_name() == name) return true;
+  return false;
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app{
@@ -13,6 +24,10 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", "sinew " SINEW_VERSION);
   app.require_subcommand(1);
   sinew::tools::add_info(app);
+  if (argc > 1 && argv[1][0] != '-' && !has_subcommand(app, argv[1])) {
+    std::fprintf(stderr, "sinew: error: unknown subcommand '%s' (see sinew --help)\n", argv[1]);
+    return 2;
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& e) {  // --help, --version
