@@ -21,7 +21,6 @@ struct Recorder {
 
 struct Context {
   Context();
-  Device device = Device::cpu;
   int threads;
   Isa isa;
   std::shared_ptr<Pool> pool;      // of new tensors; a Step puts its own here while it runs

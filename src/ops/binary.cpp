@@ -89,6 +89,20 @@ Tensor share(const Tensor& chosen, const Tensor& tied, DType dtype) {
   return add(cast(chosen, dtype), affine(cast(tied, dtype), 0.5, 0));
 }
 
+// minimum or maximum: the side that is chosen has the gradient.
+Tensor extreme(const char* name, BinaryOp op, const Tensor& a, const Tensor& b) {
+  Tensor y = arithmetic(name, op, a, b);
+  record(y, {a, b}, [a, b, op](const Tensor& dy, Cotangents& dx) {
+    const Tensor tied = equal(a, b);
+    const auto chosen = [&](const Tensor& t, const Tensor& other) {
+      return op == BinaryOp::minimum ? less(t, other) : less(other, t);
+    };
+    if (dx.needs(0)) dx.add(0, mul(dy, share(chosen(a, b), tied, a.dtype())));
+    if (dx.needs(1)) dx.add(1, mul(dy, share(chosen(b, a), tied, a.dtype())));
+  });
+  return y;
+}
+
 }  // namespace
 
 Tensor add(const Tensor& a, const Tensor& b) {
@@ -138,23 +152,11 @@ Tensor pow(const Tensor& a, const Tensor& b) {
 }
 
 Tensor minimum(const Tensor& a, const Tensor& b) {
-  Tensor y = arithmetic("minimum", BinaryOp::minimum, a, b);
-  record(y, {a, b}, [a, b](const Tensor& dy, Cotangents& dx) {
-    const Tensor tied = equal(a, b);
-    if (dx.needs(0)) dx.add(0, mul(dy, share(less(a, b), tied, a.dtype())));
-    if (dx.needs(1)) dx.add(1, mul(dy, share(less(b, a), tied, a.dtype())));
-  });
-  return y;
+  return extreme("minimum", BinaryOp::minimum, a, b);
 }
 
 Tensor maximum(const Tensor& a, const Tensor& b) {
-  Tensor y = arithmetic("maximum", BinaryOp::maximum, a, b);
-  record(y, {a, b}, [a, b](const Tensor& dy, Cotangents& dx) {
-    const Tensor tied = equal(a, b);
-    if (dx.needs(0)) dx.add(0, mul(dy, share(less(b, a), tied, a.dtype())));
-    if (dx.needs(1)) dx.add(1, mul(dy, share(less(a, b), tied, a.dtype())));
-  });
-  return y;
+  return extreme("maximum", BinaryOp::maximum, a, b);
 }
 
 Tensor less(const Tensor& a, const Tensor& b) { return comparison("less", BinaryOp::less, a, b); }
