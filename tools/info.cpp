@@ -3,7 +3,7 @@
 #include <fstream>
 #include <string>
 
-#include "commands.h"
+#include "command.h"
 #include "sinew/device.h"
 
 namespace sinew::tools {

@@ -1,17 +1,48 @@
-// The program `sinew`: options that every subcommand shares, and the dispatch to one of them.
-#include <CLI/CLI.hpp>
+// The program `sinew`: dispatch to a subcommand; its errors become one line and an exit status:
+// 2 for wrong usage or input, 1 for a failure during the work, 128 + signal when stopped by one.
 #include <cstdio>
 #include <exception>
-#include <string>
+#include <new>
 
-#include "commands.h"
+#include "command.h"
 
 namespace {
 
-bool has_subcommand(const CLI::App& app, const std::string& name) {
-  for (const CLI::App* sub : app.get_subcommands(nullptr))
-    if (sub->get_name() == name) return true;
-  return false;
+using namespace sinew::tools;
+
+int fail(const std::string& subcommand, const std::string& text, int status) {
+  const std::string who = subcommand.empty() ? "sinew" : "sinew " + subcommand;
+  std::fprintf(stderr, "%s: error: %s\n", who.c_str(), one_line(text).c_str());
+  return status;
+}
+
+// What CLI11 says, or for an argument it does not know a line of our own.
+std::string usage_error(const CLI::App& app, const CLI::ParseError& error) {
+  if (error.get_name() != "ExtrasError") return error.what();
+  const auto unknown = app.remaining(true);
+  return "unknown argument " + (unknown.empty() ? "" : unknown[0]) + " (see --help)";
+}
+
+int run(CLI::App& app, int argc, char** argv) {
+  const std::string first = argc > 1 && argv[1][0] != '-' ? argv[1] : "";
+  const auto known = app.get_subcommands([&](const CLI::App* s) { return s->get_name() == first; });
+  if (!first.empty() && known.empty())
+    return fail("", "unknown subcommand '" + first + "' (see sinew --help)", 2);
+  const auto status = [] { return work_started() ? 1 : 2; };
+  try {
+    app.parse(argc, argv);
+    return 0;
+  } catch (const CLI::Success& e) {  // --help, --version
+    return app.exit(e);
+  } catch (const CLI::ParseError& e) {
+    return fail(first, usage_error(app, e), 2);
+  } catch (const Stopped& e) {
+    return fail(first, e.what(), 128 + stop_signal());
+  } catch (const std::bad_alloc&) {
+    return fail(first, "out of memory", status());
+  } catch (const std::exception& e) {
+    return fail(first, e.what(), status());
+  }
 }
 
 }  // namespace
@@ -23,20 +54,7 @@ int main(int argc, char** argv) {
       "sinew"};
   app.set_version_flag("--version", "sinew " SINEW_VERSION);
   app.require_subcommand(1);
-  sinew::tools::add_info(app);
-  if (argc > 1 && argv[1][0] != '-' && !has_subcommand(app, argv[1])) {
-    std::fprintf(stderr, "sinew: error: unknown subcommand '%s' (see sinew --help)\n", argv[1]);
-    return 2;
-  }
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::Success& e) {  // --help, --version
-    return app.exit(e);
-  } catch (const CLI::Error& e) {
-    std::fprintf(stderr, "sinew: error: %s\n", e.what());
-    return 2;
-  } catch (const std::exception& e) {
-    std::fprintf(stderr, "sinew: error: %s\n", e.what());
-    return 1;
-  }
+  catch_signals();
+  add_info(app);
+  return run(app, argc, argv);
 }

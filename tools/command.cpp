@@ -1,0 +1,160 @@
+// Flags, signals and output that every subcommand shares.
+#include "command.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+
+#include "sinew/device.h"
+
+namespace sinew::tools {
+namespace {
+
+bool working = false;
+volatile std::sig_atomic_t caught = 0;
+
+extern "C" void on_signal(int signal) {
+  if (caught != 0) _exit(128 + signal);
+  caught = signal;
+}
+
+std::string refuse(const char* instead) {
+  throw CLI::ValidationError("float16 is not supported; use " + std::string(instead));
+}
+
+}  // namespace
+
+void work_starts() { working = true; }
+bool work_started() { return working; }
+int stop_signal() { return caught; }
+
+Stopped::Stopped(const std::string& saved)
+    : Error("stopped by " + std::string(caught == SIGTERM ? "SIGTERM" : "SIGINT") + saved) {}
+
+void catch_signals() {
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
+  struct sigaction action = {};
+  action.sa_handler = on_signal;
+  action.sa_flags = SA_RESTART;
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+}
+
+void add_run_flags(CLI::App& sub, RunFlags& flags) {
+  sub.add_option("--device", flags.device, "auto (cuda where usable), cpu or cuda")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
+  sub.add_option("--threads", flags.threads, "CPU threads; default: the processors it may use")
+      ->check(CLI::Range(1, 1024));
+  sub.add_option("--isa", flags.isa, "instruction set: auto, generic, avx2 or avx512")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"auto", "generic", "avx2", "avx512"}));
+  sub.add_option("--precision", flags.precision, "f32; f64 on the CPU; tf32 or bf16 on cuda")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"f32", "tf32", "bf16", "f64"}));
+  sub.add_option("--graph", flags.graph, "record steps once and replay them: auto, on or off")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"auto", "on", "off"}));
+  sub.add_flag("--quiet", flags.quiet, "print nothing but errors");
+
+  const auto set = [&flags](const char* precision) {
+    return [&flags, precision](std::int64_t) { flags.precision = precision; };
+  };
+  const char* aliases = "Other names";
+  sub.add_flag_function("--amp", set("bf16"), "= --precision bf16")->group(aliases);
+  sub.add_flag_function("--tf32", set("tf32"), "= --precision tf32")->group(aliases);
+  sub.add_option_function<std::string>(
+         "--dtype",
+         [&flags](const std::string& type) {
+           flags.precision = type == "float32"    ? "f32"
+                             : type == "float64"  ? "f64"
+                             : type == "bfloat16" ? "bf16"
+                                                  : refuse("--precision bf16");
+         },
+         "float32, float64, bfloat16 = --precision f32, f64, bf16")
+      ->check(CLI::IsMember({"float32", "float64", "bfloat16", "float16"}))
+      ->group(aliases);
+  sub.add_option_function<std::string>(
+         "--amp-dtype",
+         [](const std::string& type) {
+           if (type == "float16") refuse("--amp, which is bfloat16");
+         },
+         "bfloat16, the only type of --amp")
+      ->check(CLI::IsMember({"bfloat16", "float16"}))
+      ->group(aliases);
+  const auto meaningless = [&](const char* names, const char* instead) {
+    sub.add_flag_function(
+           names, [instead](std::int64_t) { throw CLI::ValidationError(std::string(instead)); }, "")
+        ->group("");
+  };
+  meaningless("--compile,--compile-backend,--compile-mode",
+              "there is nothing to compile here; --graph records steps");
+  meaningless("--num-workers", "data are in memory here; --threads sets the CPU threads");
+}
+
+void RunFlags::apply() const {
+  if (device == "cuda") throw Error("--device cuda: this build has no CUDA (use cpu or auto)");
+  if (precision == "tf32" || precision == "bf16")
+    throw Error("--precision " + precision + " is for --device cuda only (use f32 or f64)");
+  if (threads > 0) set_threads(threads);
+  set_isa(parse_isa(isa));
+}
+
+DType RunFlags::dtype() const { return precision == "f64" ? DType::f64 : DType::f32; }
+
+CLI::App* add_command(CLI::App& app, const char* name, const char* what, const char* example) {
+  CLI::App* sub = app.add_subcommand(name, what);
+  sub->footer("Example: " + std::string(example));
+  return sub;
+}
+
+CLI::Option* add_switch(CLI::App& sub, const std::string& name, bool& value, const char* what) {
+  return sub.add_flag("--" + name + ",!--no-" + name, value, what)->capture_default_str();
+}
+
+void print(const RunFlags& flags, const std::string& text) {
+  if (flags.quiet) return;
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
+    work_starts();
+    throw Error("standard output: writing failed (" + std::string(std::strerror(errno)) + ")");
+  }
+}
+
+void notice(const RunFlags& flags, const std::string& text) {
+  if (!flags.quiet) std::fprintf(stderr, "%s\n", text.c_str());
+}
+
+std::string one_line(const std::string& text) {
+  std::string out;
+  for (const char c : text) {
+    char code[8];
+    std::snprintf(code, sizeof code, "\\x%02x", static_cast<unsigned char>(c));
+    out +=
+        static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? std::string(code) : std::string(1, c);
+  }
+  return out;
+}
+
+void require_writable(const std::string& path) {
+  struct stat status;
+  const auto fail = [&](const char* fact) { throw Error(path + ": " + fact); };
+  if (stat(path.c_str(), &status) == 0) {
+    if (S_ISDIR(status.st_mode)) fail("is a folder");
+    if (access(path.c_str(), W_OK) != 0) fail("cannot be written");
+    if (!S_ISREG(status.st_mode)) return;
+  } else if (errno != ENOENT) {
+    fail(std::strerror(errno));
+  }
+  const auto slash = path.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  if (access(folder.c_str(), W_OK | X_OK) != 0)
+    fail(("its folder cannot be written (" + std::string(std::strerror(errno)) + ")").c_str());
+}
+
+}  // namespace sinew::tools

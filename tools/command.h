@@ -1,0 +1,59 @@
+// What every subcommand of the program `sinew` shares: its flags, its errors and exit statuses,
+// signals.
+//
+// A subcommand is a struct with its flags and two halves: `check` reads and checks all input
+// (a failure there is exit status 2), `run` does the work (a failure there is exit status 1).
+#pragma once
+#include <CLI/CLI.hpp>
+#include <string>
+
+#include "sinew/dtype.h"
+#include "sinew/error.h"
+
+namespace sinew::tools {
+
+// From here on a failure is one of the run (exit status 1), not of its input (2).
+void work_starts();
+bool work_started();
+
+// The first SIGINT or SIGTERM, 0 before it; the second one ends the program at once. Work asks
+// between steps and ends with a Stopped that says what it has saved.
+int stop_signal();
+void catch_signals();     // also: SIGXFSZ and SIGPIPE no longer kill, writes fail instead
+struct Stopped : Error {  // exit status 128 + stop_signal()
+  explicit Stopped(const std::string& saved = "");
+};
+
+struct RunFlags {
+  std::string device = "auto", isa = "auto", precision = "f32", graph = "auto";
+  int threads = 0;  // 0: all
+  bool quiet = false;
+
+  void apply() const;   // sets this thread's device, threads and instruction set
+  DType dtype() const;  // of weights and data: f32 or f64
+};
+// --device, --threads, --isa, --precision, --graph, --quiet, the reference's names for them, and a
+// refusal of its flags that mean nothing here.
+void add_run_flags(CLI::App& sub, RunFlags& flags);
+
+// A help text with an example, as every subcommand has it.
+CLI::App* add_command(CLI::App& app, const char* name, const char* what, const char* example);
+// --NAME/--no-NAME, shown with its default.
+CLI::Option* add_switch(CLI::App& sub, const std::string& name, bool& value, const char* what);
+
+// Results on stdout unless --quiet; throws if they cannot be written.
+void print(const RunFlags& flags, const std::string& text);
+// One line on stderr unless --quiet.
+void notice(const RunFlags& flags, const std::string& text);
+std::string one_line(const std::string& text);  // control characters as \xHH
+
+// Throws unless a file of this name can be made or replaced, before there is anything to write.
+void require_writable(const std::string& path);
+
+void add_train(CLI::App& app);
+void add_predict(CLI::App& app);
+void add_evaluate(CLI::App& app);
+void add_params(CLI::App& app);
+void add_info(CLI::App& app);
+
+}  // namespace sinew::tools
