@@ -6,6 +6,7 @@
 #include "sinew/error.h"
 #include "sinew/geo.h"
 #include "sinew/io.h"
+#include "sinew/metrics.h"
 #include "sinew/nn.h"
 #include "sinew/ops.h"
 #include "sinew/optim.h"
