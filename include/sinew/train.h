@@ -2,19 +2,23 @@
 // checkpoints.
 //
 //     Trainer trainer(*net, {x, y}, {.epochs = 25, .batch_size = 256}, generator);
-//     while (trainer.step()) {}                 // one optimizer step each
+//     fit(trainer, {.checkpoint = "run.safetensors",
+//                   .after_epoch = [](const Trainer& t) { show(t.history().back()); }});
 //     double test = mse(predict(*net, test_x), test_y).value();
 //
 // The order of draws is that of a PyTorch loop with a shuffling DataLoader, so with the same seed
 // and data the losses are the reference's. A Trainer that is given the state of another one goes on
-// to the same bits.
+// to the same bits:  trainer.set_state(read_safetensors("run.safetensors"));
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "sinew/data.h"
+#include "sinew/metrics.h"
 #include "sinew/nn.h"
 #include "sinew/optim.h"
 
@@ -40,26 +44,30 @@ enum class Shuffle : uint8_t { yes, no };
 // the weights as they are, or update them all the same. All are counted in the history.
 enum class OnNonfinite : uint8_t { stop, skip, ignore };
 OnNonfinite parse_on_nonfinite(const std::string& text);
+enum class Recording : uint8_t { off, on };  // of steps (step.h); the bits are the same
 
 struct TrainOptions {
   int64_t epochs = 25;
   int64_t batch_size = 128;
   OptimizerKind optimizer = OptimizerKind::adamw;
-  AdamOptions adam;   // betas, eps, weight decay of adamw and adam
-  SgdOptions sgd;     // momentum, weight decay of sgd
-  Schedule schedule;  // the learning rate
-  Loss loss;
+  AdamOptions adam = {};   // betas, eps, weight decay of adamw and adam
+  SgdOptions sgd = {};     // momentum, weight decay of sgd
+  Schedule schedule = {};  // the learning rate
+  Loss loss = {};
   Shuffle shuffle = Shuffle::yes;
   double clip_norm = 0;  // 0: no clipping
   OnNonfinite on_nonfinite = OnNonfinite::stop;
   // > 0: stops after so many epochs in a row without a smaller validation loss (training loss
   // without validation data); the weights of the best epoch are put back at the end.
   int64_t patience = 0;
+  Recording recording = Recording::on;
 };
 
 struct TrainData {
-  Tensor x, y;          // rows along the leading axis
-  Tensor val_x, val_y;  // undefined without validation
+  Tensor x, y;                    // rows along the leading axis
+  Tensor val_x = {}, val_y = {};  // undefined without validation
+  // What y and val_y were scaled by: metrics are of the values before.
+  std::optional<Scaler> y_scaler = std::nullopt;
 };
 
 struct EpochRecord {
@@ -68,7 +76,9 @@ struct EpochRecord {
   // (NaN if it left out all).
   double train_loss = 0;
   std::optional<double> val_loss;
-  double lr = 0;  // of the epoch's last step
+  std::optional<RegressionMetrics> val_metrics;  // with validation data, not for cross_entropy
+  std::optional<double> val_accuracy;            // for cross_entropy
+  double lr = 0;                                 // of the epoch's last step
   double time_s = 0, step_time_ms_median = 0, samples_per_sec = 0;
   double grad_norm_mean = 0, grad_norm_max = 0;  // of the finite ones, before clipping
   int64_t loss_nonfinite_steps = 0, grad_nonfinite_steps = 0;
@@ -95,7 +105,8 @@ class Trainer {
   // Copies of everything that the rest of the training depends on, at any step.
   NamedTensors state() const;
   // Throws, and changes nothing, if an entry is missing or has not the dtype and shape that it has
-  // in this training's state(), or if a count or the order of rows is out of range.
+  // in this training's state(), or if a count or the order of rows is out of range. A state of
+  // fewer epochs is continued to this training's.
   void set_state(const NamedTensors& state);
 
  private:
@@ -103,6 +114,22 @@ class Trainer {
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
+
+struct FitOptions {
+  // Where state() is written as safetensors: after every so many epochs, at the end, and when
+  // `stop` ends the training. A kill at any moment leaves the last one whole. Empty: nowhere.
+  std::string checkpoint = {};
+  int64_t checkpoint_every = 1;
+  std::function<void(const Trainer&)> after_step = {}, after_epoch = {};
+  std::function<bool()> stop = {};  // asked after every step; true ends the training there
+};
+// Steps until nothing is left to do: true; or until `stop` asks for an end: false. after_epoch runs
+// after the epoch's checkpoint. Throws what step() and the callbacks throw, and if a checkpoint
+// cannot be written or checkpoint_every is below 1.
+bool fit(Trainer& trainer, const FitOptions& options = {});
+
+// A list of objects, one line per epoch; NaN and infinity are null, as is what was not measured.
+std::string to_json(const std::vector<EpochRecord>& history);
 
 // The network's outputs for rows of x, in eval mode, so many rows at once.
 Tensor predict(const Network& net, const Tensor& x, int64_t rows_at_once = 4096);

@@ -342,7 +342,7 @@ TEST_CASE("train: a state with a wrong entry is refused and changes nothing") {
     CHECK(error(changed("counters", i, 0.5)) == "train: state has a count out of range (0.500000)");
   }
   CHECK(error(changed("current", 0, NAN)) == "train: state has a count out of range (nan)");
-  CHECK(error(changed("history", 10, NAN)) == "train: state has a count out of range (nan)");
+  CHECK(error(changed("history", 16, NAN)) == "train: state has a count out of range (nan)");
 
   CHECK_NOTHROW(target.trainer->set_state(good));
   CHECK(bits(target.trainer->state()) == bits(good));
