@@ -28,6 +28,7 @@ struct Member {
   Tensor* tensor = nullptr;
   SharedConnectivity* table = nullptr;
   bool trainable = true;
+  struct MixedActivation* mixed = nullptr;
 };
 using Members = std::vector<Member>;
 
@@ -184,6 +185,9 @@ struct MixedActivation : Activation {
                   std::optional<int64_t> seed);
   Tensor operator()(const Tensor& z) const override;
   void members(const std::string& prefix, Members& out) override;
+  // Another layout: the features of each part. Throws, and changes nothing, unless the sizes are
+  // those of `parts` and every feature occurs once.
+  void set_index_sets(const std::vector<std::vector<int32_t>>& sets);
   std::vector<Part> parts;
   SharedConnectivity restore;  // back into the order of the features
   int64_t features;
@@ -253,6 +257,13 @@ class Network {
   // its tables. Missing tensors, wrong shapes and tables out of range throw and nothing is
   // changed; so do unexpected names, unless Strict::no ignores them.
   void load_state(const NamedTensors& state, Strict strict = Strict::yes);
+
+  // The layouts of mixed activations, which the state does not hold: for each part its features,
+  // i32, under a name like `blocks.0.act.acts.relu`.
+  NamedTensors index_sets();
+  // Throws, and changes nothing, unless names and sizes are those of index_sets() and each layout
+  // holds every feature once.
+  void load_index_sets(const NamedTensors& sets);
 };
 
 // x + alpha drop_path(fc2(act(fc1(norm(x))))); alpha (1). fc1 and fc2 share a table.
@@ -322,7 +333,8 @@ struct DenseResidualNet : Network {
 };
 
 // The network of config.model. Weights are drawn from `generator` in the order of the layers,
-// and so are the tables of pattern random without a seed.
+// and so are the tables of pattern random without a seed. Throws for sizes out of range and for
+// more parameters than the machine has memory for.
 std::unique_ptr<Network> make_network(const NetworkConfig& config, TorchGenerator& generator);
 
 }  // namespace sinew

@@ -7,6 +7,7 @@
 #include "sinew/geo.h"
 #include "sinew/io.h"
 #include "sinew/metrics.h"
+#include "sinew/model.h"
 #include "sinew/nn.h"
 #include "sinew/ops.h"
 #include "sinew/optim.h"

@@ -177,9 +177,18 @@ ConfigField ConfigReader::find(std::initializer_list<const char*> keys) const {
   return {};
 }
 
-void JsonWriter::raw(const char* key, const std::string& json) {
-  if (!body_.empty()) body_ += ", ";
-  body_ += '"' + std::string(key) + "\": " + json;
+void JsonWriter::raw(const std::string& key, const std::string& json) {
+  members_.push_back(quoted(key) + ": " + json);
+}
+
+std::string JsonWriter::joined(const char* separator) const {
+  std::string out;
+  for (const std::string& member : members_) out += (out.empty() ? "" : separator) + member;
+  return out;
+}
+
+std::string JsonWriter::quoted(const std::string& text) {
+  return Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 std::string JsonWriter::json(double value) {

@@ -70,16 +70,18 @@ class ConfigReader {
   const ConfigValue& object_;
 };
 
-// Writes one flat JSON object, member by member.
+// Writes one JSON object, member by member.
 class JsonWriter {
  public:
-  void raw(const char* key, const std::string& json);
+  void raw(const std::string& key, const std::string& json);
   void number(const char* key, double value) { raw(key, json(value)); }
   void integer(const char* key, int64_t value) { raw(key, std::to_string(value)); }
   void flag(const char* key, bool value) { raw(key, value ? "true" : "false"); }
-  void text(const char* key, const std::string& value) { raw(key, '"' + value + '"'); }
-  std::string str() const { return body_.empty() ? "{}" : "{" + body_ + "}"; }
+  void text(const char* key, const std::string& value) { raw(key, quoted(value)); }
+  std::string str() const { return "{" + joined(", ") + "}"; }
+  std::string lines() const { return "{\n  " + joined(",\n  ") + "\n}\n"; }  // one per member
 
+  static std::string quoted(const std::string& text);  // bytes that are not UTF-8 become U+FFFD
   static std::string json(double value);  // shortest form that reads back equal; null if infinite
   template <class List, class Write>
   static std::string list(const List& values, const Write& write) {
@@ -89,7 +91,8 @@ class JsonWriter {
   }
 
  private:
-  std::string body_;
+  std::string joined(const char* separator) const;
+  std::vector<std::string> members_;
 };
 
 // Of one object that has been parsed already.

@@ -78,23 +78,42 @@ MixedActivation::MixedActivation(int64_t n, const ActivationConfig& config,
   std::iota(order.begin(), order.end(), 0);
   if (config.mix_layout == MixLayout::random)
     order = TorchGenerator(seed.value_or(TorchGenerator::unseeded)).permutation(n);
-  std::vector<int32_t> place(order.size());
-  for (size_t i = 0; i < order.size(); ++i)
-    place[static_cast<size_t>(order[i])] = static_cast<int32_t>(i);
-  restore = make_connectivity(n, n, 1, place);
-
   ActivationConfig part_config = config;
   part_config.feature_dim = -1;  // parts see the features on the last axis
   const auto counts = feature_counts(shares(config), n);
+  std::vector<std::vector<int32_t>> sets;
   auto next = order.begin();
   for (size_t t = 0; t < types.size(); ++t) {
     if (counts[t] == 0) continue;
-    std::vector<int32_t> index(next, next + counts[t]);
+    sets.emplace_back(next, next + counts[t]);
     next += counts[t];
-    auto select = make_connectivity(n, counts[t], 1, index);
-    parts.push_back({types[t], std::move(index), std::move(select),
-                     make_part(types[t], counts[t], part_config, generator)});
+    parts.push_back(
+        {types[t], sets.back(), {}, make_part(types[t], counts[t], part_config, generator)});
   }
+  set_index_sets(sets);
+}
+
+void MixedActivation::set_index_sets(const std::vector<std::vector<int32_t>>& sets) {
+  require(sets.size() == parts.size(), std::to_string(sets.size()) + " index sets for " +
+                                           std::to_string(parts.size()) + " parts");
+  std::vector<int32_t> place(static_cast<size_t>(features), -1);
+  int32_t at = 0;
+  for (size_t t = 0; t < sets.size(); ++t) {
+    require(sets[t].size() == parts[t].index.size(),
+            std::string(name(parts[t].kind)) + " has " + std::to_string(parts[t].index.size()) +
+                " features, not " + std::to_string(sets[t].size()));
+    for (const int32_t feature : sets[t]) {
+      require(feature >= 0 && feature < features && place[static_cast<size_t>(feature)] < 0,
+              "an index set holds feature " + std::to_string(feature) + ", of " +
+                  std::to_string(features) + ", or holds it again");
+      place[static_cast<size_t>(feature)] = at++;
+    }
+  }
+  for (size_t t = 0; t < sets.size(); ++t) {
+    parts[t].index = sets[t];
+    parts[t].select = make_connectivity(features, static_cast<int64_t>(sets[t].size()), 1, sets[t]);
+  }
+  restore = make_connectivity(features, features, 1, place);
 }
 
 Tensor MixedActivation::operator()(const Tensor& z) const {
@@ -110,6 +129,7 @@ Tensor MixedActivation::operator()(const Tensor& z) const {
 }
 
 void MixedActivation::members(const std::string& prefix, Members& out) {
+  out.push_back({.name = prefix, .mixed = this});
   for (Part& part : parts)
     part.act->members(prefix + "acts." + std::string(name(part.kind)) + ".", out);
 }

@@ -130,7 +130,9 @@ Members DenseResidualNet::members() {
   return out;
 }
 
-std::unique_ptr<Network> make_network(const NetworkConfig& config, TorchGenerator& generator) {
+std::unique_ptr<Network> make_network(const NetworkConfig& given, TorchGenerator& generator) {
+  const NetworkConfig config = checked(given);
+  require_parameters_fit(config);
   switch (config.model) {
     case ModelKind::mlp: return std::make_unique<Mlp>(config, generator);
     case ModelKind::dense_residual: return std::make_unique<DenseResidualNet>(config, generator);

@@ -18,29 +18,28 @@ Tensor narrow(const std::vector<int64_t>& values) {
 // The tensors of a state by name, until they are asked for.
 class Lookup {
  public:
-  explicit Lookup(const NamedTensors& state) {
+  Lookup(const char* op, const NamedTensors& state) : op_(std::string(op) + ": ") {
     for (const NamedTensor& entry : state)
       if (!left_.emplace(entry.name, entry.tensor).second)
-        throw Error("load_state: " + entry.name + " is given twice");
+        throw Error(op_ + entry.name + " is given twice");
   }
 
   Tensor take(const std::string& name, const Shape& shape) {
     const auto found = left_.find(name);
-    if (found == left_.end())
-      throw Error("load_state: " + name + " " + shape.str() + " is missing");
+    if (found == left_.end()) throw Error(op_ + name + " " + shape.str() + " is missing");
     const Tensor t = found->second;
     if (!t.defined() || !(t.shape() == shape))
-      throw Error("load_state: " + name + " has shape " + t.shape().str() + ", needs " +
-                  shape.str());
+      throw Error(op_ + name + " has shape " + t.shape().str() + ", needs " + shape.str());
     left_.erase(found);
     return t;
   }
 
   void require_none_left() const {
-    if (!left_.empty()) throw Error("load_state: " + left_.begin()->first + " is unexpected");
+    if (!left_.empty()) throw Error(op_ + left_.begin()->first + " is unexpected");
   }
 
  private:
+  std::string op_;
   std::map<std::string, Tensor> left_;
 };
 
@@ -108,6 +107,7 @@ NamedTensors Network::state() {
       out.push_back({m.name, m.tensor->detach()});
       continue;
     }
+    if (!m.table) continue;
     const Connectivity& c = **m.table;
     const EdgeList edges = edge_list(c);
     out.push_back({m.name + "in_index_per_out", Tensor::from(c.table, {c.n_out, c.k})});
@@ -118,7 +118,7 @@ NamedTensors Network::state() {
 }
 
 void Network::load_state(const NamedTensors& state, Strict strict) {
-  Lookup lookup(state);
+  Lookup lookup("load_state", state);
   const Members owned = members();
   std::vector<Tensor> values;
   std::vector<SharedConnectivity> tables;
@@ -126,7 +126,7 @@ void Network::load_state(const NamedTensors& state, Strict strict) {
     if (m.tensor) {
       values.push_back(lookup.take(m.name, m.tensor->shape()));
       require_type(m.name, values.back(), is_floating(values.back().dtype()));
-    } else {
+    } else if (m.table) {
       tables.push_back(load_table(lookup, m.name, **m.table));
     }
   }
@@ -139,9 +139,47 @@ void Network::load_state(const NamedTensors& state, Strict strict) {
       m.tensor->assign(cast(*value++, m.tensor->dtype()));
       continue;
     }
+    if (!m.table) continue;
     if (table != tables.begin() && (*table)->table == (*std::prev(table))->table)
       *table = *std::prev(table);  // equal neighbours share one table
     *m.table = *table++;
+  }
+}
+
+NamedTensors Network::index_sets() {
+  NamedTensors out;
+  for (const Member& m : members()) {
+    if (!m.mixed) continue;
+    for (const MixedActivation::Part& part : m.mixed->parts)
+      out.push_back({m.name + "acts." + name(part.kind),
+                     Tensor::from(part.index, {static_cast<int64_t>(part.index.size())})});
+  }
+  return out;
+}
+
+void Network::load_index_sets(const NamedTensors& sets) {
+  const NamedTensors own = index_sets();
+  Lookup lookup("load_index_sets", sets);
+  std::vector<std::vector<int32_t>> values;
+  for (const NamedTensor& set : own)
+    values.push_back(indices(lookup, set.name, set.tensor.shape()));
+  lookup.require_none_left();
+  const auto assign = [&](const std::vector<std::vector<int32_t>>& all) {
+    auto next = all.begin();
+    for (const Member& m : members()) {
+      if (!m.mixed) continue;
+      const auto end = next + static_cast<int64_t>(m.mixed->parts.size());
+      m.mixed->set_index_sets({next, end});
+      next = end;
+    }
+  };
+  try {
+    assign(values);
+  } catch (const Error&) {
+    std::vector<std::vector<int32_t>> old;
+    for (const NamedTensor& set : own) old.push_back(set.tensor.host<int32_t>());
+    assign(old);
+    throw;
   }
 }
 

@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "nn/config_value.h"
+#include "nn/file.h"
 #include "sinew/error.h"
 
 namespace sinew {
@@ -177,6 +178,24 @@ NetworkConfig checked(NetworkConfig c) {
     check_size(c, "output_dim", c.output_dim);
   }
   return c;
+}
+
+double least_parameters(const NetworkConfig& c) {
+  const double depth = static_cast<double>(c.depth), inputs = static_cast<double>(c.input_dim),
+               outputs = static_cast<double>(c.output_dim),
+               k = static_cast<double>(c.connectivity.k), width = static_cast<double>(c.hidden_dim);
+  switch (c.model) {
+    case ModelKind::geo_sparse: return depth * 2 * inputs * k + inputs * outputs;
+    case ModelKind::mlp: return width * (inputs + (depth - 1) * width + outputs);
+    case ModelKind::dense_residual: return width * (inputs + depth * 2 * width + outputs);
+  }
+  return 0;
+}
+
+void require_parameters_fit(const NetworkConfig& c) {
+  const double least = least_parameters(c);
+  require(4 * least <= static_cast<double>(memory_of_machine()), c,
+          "more than " + JsonWriter::json(least) + " parameters do not fit into memory");
 }
 
 NetworkConfig parse_network_config(const std::string& json) {

@@ -111,8 +111,9 @@ TEST_CASE("fit: a state of fewer epochs is continued") {
   fit(*whole.trainer);
   Run first({.epochs = 2});
   fit(*first.trainer);
+  const NamedTensors saved = first.trainer->state();
   Run second;
-  second.trainer->set_state(first.trainer->state());
+  second.trainer->set_state(saved);
   CHECK(fit(*second.trainer));
   CHECK(second.trainer->history().size() == 4);
   CHECK(second.weights() == whole.weights());
