@@ -1,11 +1,14 @@
-// Files of tensors: safetensors, NPY, CSV. Each format has a parser of bytes in memory and a reader
-// of a file. Input may be hostile: every size is checked against the bytes at hand before memory is
-// taken. All functions throw Error; a reader's message starts with the file's name.
+// Files of tensors: safetensors, NPY, IDX, CSV. Each format has a parser of bytes in memory and a
+// reader of a file. Input may be hostile: every size is checked against the bytes at hand before
+// memory is taken. All functions throw Error; a reader's message starts with the file's name.
+//
+// Each reader also takes a file whose content is gzip, whatever its name; parsers do not.
 //
 // Writers make the new file beside its target, sync it to the disk and rename it, so that after a
 // failure the earlier file is whole and no temporary is left. A target that exists and is not a
 // regular file (a pipe, /dev/stdout) is written directly.
 #pragma once
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,6 +35,13 @@ Tensor read_npy(const std::string& path, DType dtype = DType::f32);
 // f32 -> f4, f64 -> f8, i32 -> i8 (64 bits), u8 -> u1; bf16 throws. C order, version 1.
 void write_npy(const std::string& path, const Tensor& tensor);
 
+// --- IDX (the format of MNIST) --------------------------------------------------------------
+// One array of rank 1 to 8, big-endian, of its own shape. u8 -> u8; i8, i16, i32 -> i32; f32 and
+// f64 as they are. Bytes: 0, 0, type (8, 9, 11, 12, 13, 14 in this order), rank, then each size
+// in 4 bytes, then the elements and nothing else.
+Tensor parse_idx(std::string_view bytes);
+Tensor read_idx(const std::string& path);
+
 // --- CSV ------------------------------------------------------------------------------------
 // Numbers between commas, as f32 or f64. A first row with a cell that is not a number is a header.
 // Cells may be quoted ("a ""b""") within a line; spaces around them do not count. Independent of
@@ -46,5 +56,12 @@ Table read_csv(const std::string& path, DType dtype = DType::f32);
 // --- whole files ----------------------------------------------------------------------------
 std::string read_file(const std::string& path);  // throws if larger than the machine's memory
 void write_file(const std::string& path, std::string_view content);
+
+// --- gzip -----------------------------------------------------------------------------------
+bool is_gzip(std::string_view bytes);  // by the first two bytes, 1f 8b
+// The contents of all members. Throws if they are cut, corrupt or followed by other bytes, if
+// they have more than `limit` bytes or than the machine's memory (which is found out before memory
+// is taken), and in a build without zlib.
+std::string gunzip(std::string_view bytes, uint64_t limit = UINT64_MAX);
 
 }  // namespace sinew

@@ -3,7 +3,6 @@
 #include <charconv>
 
 #include "nn/file.h"
-#include "sinew/io.h"
 
 namespace sinew {
 namespace {
@@ -135,8 +134,7 @@ Table parse_csv(std::string_view text, DType dtype) {
 }
 
 Table read_csv(const std::string& path, DType dtype) {
-  return parse_file(path, read_file(path),
-                    [=](std::string_view text) { return parse_csv(text, dtype); });
+  return parse_file(path, [=](std::string_view text) { return parse_csv(text, dtype); });
 }
 
 }  // namespace sinew

@@ -12,8 +12,6 @@
 #include <cstdlib>
 #include <system_error>
 
-#include "sinew/io.h"
-
 namespace sinew {
 namespace {
 
@@ -38,8 +36,7 @@ class Descriptor {
 };
 
 void require_fits(const std::string& path, uint64_t size) {
-  const uint64_t memory =
-      static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  const uint64_t memory = memory_of_machine();
   if (size > memory)
     throw Error(printable(path) + ": file is larger than memory (" + std::to_string(size) +
                 " bytes, memory " + std::to_string(memory) + ")");
@@ -60,6 +57,11 @@ std::string folder_of(const std::string& path) {
 }
 
 }  // namespace
+
+uint64_t memory_of_machine() {
+  return static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) *
+         static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+}
 
 std::string printable(std::string_view text) {
   constexpr size_t longest = 80;

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "sinew/error.h"
-#include "sinew/tensor.h"
+#include "sinew/io.h"
 
 namespace sinew {
 
@@ -37,10 +37,15 @@ class OutputFile {
 // Text of a file for a message: control characters as \xHH, at most 80 bytes.
 std::string printable(std::string_view text);
 
-// parse(contents of the file), the file's name put before the message of an error.
+uint64_t memory_of_machine();  // bytes
+
+// parse(contents of the file, inflated if they are gzip), the file's name put before the message
+// of an error.
 template <class Parse>
-auto parse_file(const std::string& path, std::string_view contents, const Parse& parse) {
+auto parse_file(const std::string& path, const Parse& parse) {
+  std::string contents = read_file(path);
   try {
+    if (is_gzip(contents)) contents = gunzip(contents);
     return parse(contents);
   } catch (const Error& error) {
     throw Error(printable(path) + ": " + error.what());

@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "nn/file.h"
-#include "sinew/io.h"
 #include "sinew/ops.h"
 
 namespace sinew {
@@ -232,8 +231,7 @@ Tensor parse_npy(std::string_view bytes, DType dtype) {
 }
 
 Tensor read_npy(const std::string& path, DType dtype) {
-  return parse_file(path, read_file(path),
-                    [=](std::string_view bytes) { return parse_npy(bytes, dtype); });
+  return parse_file(path, [=](std::string_view bytes) { return parse_npy(bytes, dtype); });
 }
 
 void write_npy(const std::string& path, const Tensor& t) {

@@ -7,7 +7,6 @@
 #include <optional>
 
 #include "nn/file.h"
-#include "sinew/io.h"
 #include "sinew/ops.h"
 
 namespace sinew {
@@ -283,7 +282,7 @@ NamedTensors parse_safetensors(std::string_view bytes) {
 }
 
 NamedTensors read_safetensors(const std::string& path) {
-  return parse_file(path, read_file(path), parse_safetensors);
+  return parse_file(path, parse_safetensors);
 }
 
 // Data in falling order of element size, so that each tensor is aligned to its own.
