@@ -1,12 +1,18 @@
-// From a table of numbers to batches: scaling of columns, a validation split, mini-batches in
-// PyTorch's order.
+// From a table of numbers to batches: a check of the values, scaling of columns, a validation
+// split, mini-batches in PyTorch's order.
 #pragma once
 #include <cstdint>
+#include <string>
 
 #include "sinew/random.h"
 #include "sinew/tensor.h"
 
 namespace sinew {
+
+// Throws if an element is NaN or infinite: `what: row 3, column 2 is not finite (nan)`. Rows, along
+// the leading axis, and columns, the elements of a row, are counted from 1. A scalar is one row.
+// Tensors of i32 and u8 pass.
+void require_finite(const std::string& what, const Tensor& t);
 
 // (x - shift) / scale per column; shift and scale (columns).
 struct Scaler {

@@ -43,15 +43,22 @@ Tensor parse_idx(std::string_view bytes);
 Tensor read_idx(const std::string& path);
 
 // --- CSV ------------------------------------------------------------------------------------
-// Numbers between commas, as f32 or f64. A first row with a cell that is not a number is a header.
-// Cells may be quoted ("a ""b""") within a line; spaces around them do not count. Independent of
-// the locale. Text, empty cells and rows of another length throw, with line and column.
+// Numbers between commas, rounded to f32 or f64. A first row with a cell that is not a number is a
+// header. Cells may be quoted ("a ""b""") within a line; spaces around them do not count.
+// Independent of the locale. Text, empty cells and rows of another length throw, with line and
+// column.
 struct Table {
   std::vector<std::string> columns;  // names, empty without a header
   Tensor values;                     // (rows, columns)
 };
 Table parse_csv(std::string_view text, DType dtype = DType::f32);
 Table read_csv(const std::string& path, DType dtype = DType::f32);
+// Values f32, f64 or i32 of rank 2 with at least one row and column, each number in the shortest
+// form that reads back equal to its type, NaN as nan and infinities as inf. A header if there are
+// names, one per column, in quotes where needed. Throws on a name that is blank or has a line break
+// and on names that are all numbers: these would not read back.
+std::string to_csv(const Table& table);
+void write_csv(const std::string& path, const Table& table);
 
 // --- whole files ----------------------------------------------------------------------------
 std::string read_file(const std::string& path);  // throws if larger than the machine's memory

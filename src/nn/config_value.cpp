@@ -194,7 +194,8 @@ std::string JsonWriter::quoted(const std::string& text) {
 std::string JsonWriter::json(double value) {
   if (!std::isfinite(value)) return "null";
   char buffer[32];
-  const auto end = std::to_chars(buffer, buffer + sizeof buffer, value).ptr;
+  const double unsigned_zero = value + 0.0;  // "-0" would read back as the integer 0
+  const auto end = std::to_chars(buffer, buffer + sizeof buffer, unsigned_zero).ptr;
   return {buffer, end};
 }
 

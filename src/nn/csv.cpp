@@ -1,6 +1,9 @@
 // CSV: lines of cells between commas. One pass: each cell is unquoted, trimmed and parsed as it is
-// met. Lines and columns are counted from 1 in messages.
+// met. Lines and columns are counted from 1 in messages. Written numbers are std::to_chars's, the
+// shortest that the reader's std::from_chars of the same type turns into the same value.
+#include <algorithm>
 #include <charconv>
+#include <cmath>
 
 #include "nn/file.h"
 
@@ -64,19 +67,26 @@ std::string_view next_line(std::string_view& text) {
   return line;
 }
 
-std::errc parse_number(std::string_view cell, double& value) {
+template <class T>
+std::errc parse_number(std::string_view cell, T& value) {
   if (cell.size() > 1 && cell[0] == '+' && cell[1] != '-') cell.remove_prefix(1);
   const char* end = cell.data() + cell.size();
   const auto result = std::from_chars(cell.data(), end, value);
   return result.ec == std::errc() && result.ptr != end ? std::errc::invalid_argument : result.ec;
 }
 
-double number(const std::string& cell, const Place& at) {
+// Rounded to T once: by way of double some f32 would not come back.
+template <class T>
+T number(const std::string& cell, const Place& at) {
   if (cell.empty()) fail(at, "empty cell");
-  double value = 0;
+  T value = 0;
   const std::errc error = parse_number(cell, value);
-  if (error == std::errc::result_out_of_range)
+  if (error == std::errc::result_out_of_range) {
+    double wide = INFINITY;  // from_chars calls both ends of f32 out of range; tiny ones are 0
+    parse_number(cell, wide);
+    if (std::abs(wide) < 1) return static_cast<T>(wide);
     fail(at, "number out of range (" + printable(cell) + ")");
+  }
   if (error != std::errc()) fail(at, "not a number ('" + printable(cell) + "')");
   return value;
 }
@@ -116,13 +126,56 @@ Table parse(std::string_view text) {
     at.column = 1;
     for (Cells cells(next_line(rest)); cells.more(); ++at.column) {
       if (at.column > count) fail(at, "the first row has " + std::to_string(count) + " cells only");
-      values.push_back(static_cast<T>(number(cells.next(at), at)));
+      values.push_back(number<T>(cells.next(at), at));
     }
     --at.column;
     if (at.column < count) fail(at, "the row ends here, the first has " + std::to_string(count));
   }
   table.values = Tensor::from(values, {rows, static_cast<int64_t>(count)});
   return table;
+}
+
+// --- writing ---
+[[noreturn]] void refuse(const std::string& fact) { throw Error("csv: " + fact); }
+
+void append_name(std::string& out, const std::string& name) {
+  const bool plain = std::all_of(
+      name.begin(), name.end(), [](char c) { return c > ' ' && c < 0x7f && c != ',' && c != '"'; });
+  if (plain) {
+    out += name;
+    return;
+  }
+  out += '"';
+  for (const char c : name) out.append(c == '"' ? 2 : 1, c);
+  out += '"';
+}
+
+void append_header(std::string& out, const std::vector<std::string>& columns) {
+  bool is_header = false;  // as the reader sees it
+  for (size_t i = 0; i < columns.size(); ++i) {
+    const std::string& name = columns[i];
+    const std::string what = "name of column " + std::to_string(i + 1);
+    if (trim(name).empty()) refuse(what + " is empty");
+    if (name.find('\n') != std::string::npos)
+      refuse(what + " has a line break ('" + printable(name) + "')");
+    double value;
+    is_header = is_header || parse_number(trim(name), value) == std::errc::invalid_argument;
+    if (i > 0) out += ',';
+    append_name(out, name);
+  }
+  if (!is_header) refuse("names that are all numbers would read as a row");
+  out += '\n';
+}
+
+template <class T>
+void append_rows(std::string& out, const Tensor& t) {
+  const auto columns = static_cast<size_t>(t.dim(1));
+  const std::vector<T> values = t.host<T>();
+  for (size_t i = 0; i < values.size(); ++i) {
+    char text[32];
+    out.append(text, std::to_chars(text, text + sizeof text, values[i]).ptr);
+    out += (i + 1) % columns == 0 ? '\n' : ',';
+  }
 }
 
 }  // namespace
@@ -136,5 +189,25 @@ Table parse_csv(std::string_view text, DType dtype) {
 Table read_csv(const std::string& path, DType dtype) {
   return parse_file(path, [=](std::string_view text) { return parse_csv(text, dtype); });
 }
+
+std::string to_csv(const Table& table) {
+  const Tensor& t = table.values;
+  if (!t.defined()) refuse("values are undefined");
+  if (t.rank() != 2 || t.numel() == 0) refuse("needs rows and columns " + t.shape().str());
+  const size_t names = table.columns.size();
+  if (names > 0 && names != static_cast<size_t>(t.dim(1)))
+    refuse(std::to_string(names) + " names for " + std::to_string(t.dim(1)) + " columns");
+  std::string out;
+  if (names > 0) append_header(out, table.columns);
+  switch (t.dtype()) {
+    case DType::f32: append_rows<float>(out, t); break;
+    case DType::f64: append_rows<double>(out, t); break;
+    case DType::i32: append_rows<int32_t>(out, t); break;
+    default: refuse(std::string("writes f32, f64 or i32 only (") + name(t.dtype()) + ")");
+  }
+  return out;
+}
+
+void write_csv(const std::string& path, const Table& table) { write_file(path, to_csv(table)); }
 
 }  // namespace sinew

@@ -62,6 +62,17 @@ Scaler standard(const Tensor& t) {
   return {Tensor::from(mean, {t.dim(1)}), Tensor::from(deviation, {t.dim(1)})};
 }
 
+template <class T>
+void check_finite(const std::string& what, const Tensor& t) {
+  const std::vector<T> values = t.host<T>();
+  const auto found =
+      std::find_if(values.begin(), values.end(), [](T v) { return !std::isfinite(v); });
+  if (found == values.end()) return;
+  const int64_t at = found - values.begin(), columns = t.rank() > 0 ? t.numel() / t.dim(0) : 1;
+  throw Error(what + ": row " + std::to_string(at / columns + 1) + ", column " +
+              std::to_string(at % columns + 1) + " is not finite (" + std::to_string(*found) + ")");
+}
+
 void require_table(const char* op, const Tensor& x) {
   if (!x.defined() || (x.dtype() != DType::f32 && x.dtype() != DType::f64))
     throw Error(std::string(op) + ": needs f32 or f64");
@@ -70,6 +81,13 @@ void require_table(const char* op, const Tensor& x) {
 }
 
 }  // namespace
+
+void require_finite(const std::string& what, const Tensor& t) {
+  if (!t.defined()) throw Error(what + ": tensor is undefined");
+  if (t.dtype() == DType::f64) check_finite<double>(what, t);
+  if (t.dtype() == DType::f32) check_finite<float>(what, t);
+  if (t.dtype() == DType::bf16) check_finite<float>(what, cast(t.detach(), DType::f32));
+}
 
 Tensor Scaler::apply(const Tensor& x) const { return div(sub(x, shift), scale); }
 Tensor Scaler::invert(const Tensor& y) const { return add(mul(y, scale), shift); }

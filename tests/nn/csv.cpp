@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include <bit>
+#include <cfloat>
 #include <cmath>
 
 #include "nn/files.h"
@@ -39,6 +41,71 @@ TEST_CASE("csv: line ends, byte order mark, quotes, blank lines at the end, nan"
   CHECK(std::isnan(special[1]));
   CHECK(special[3] == -INFINITY);
   CHECK(parse_csv("1\n2\n3").values.shape() == Shape{3, 1});
+}
+
+TEST_CASE("csv: a number is rounded to f32 once") {
+  CHECK(parse_csv("7.038531e-26").values.item<float>() == 7.038531e-26f);  // not by way of f64
+  CHECK(parse_csv("1e-45,-1e-60,3.4e38").values.host<float>() ==
+        std::vector<float>{1e-45f, 0, 3.4e38f});
+  CHECK(parse_csv("1e39", DType::f64).values.value() == 1e39);
+  CHECK(error_in("1,1e39") == "csv: line 1, column 2: number out of range (1e39)");
+}
+
+TEST_CASE("csv: what is written reads back") {
+  const Folder folder;
+  const std::string path = folder / "a.csv";
+  const std::vector<float> f32 = {0.1f, -0.0f, 7.038531e-26f, 1e-45f, FLT_MAX, 16777216};
+  write_csv(path, {{"x", "y, \"z\"", "3"}, Tensor::from(f32, {2, 3})});
+  CHECK(read_file(path) ==
+        "x,\"y, \"\"z\"\"\",3\n0.1,-0,7.038531e-26\n1e-45,3.4028235e+38,16777216\n");
+  const Table back = read_csv(path);
+  CHECK(back.columns == Names{"x", "y, \"z\"", "3"});
+  CHECK(back.values.shape() == Shape{2, 3});
+  CHECK(back.values.host<float>() == f32);
+  CHECK(std::signbit(back.values.host<float>()[1]));
+
+  const Doubles f64 = {0.1, 1.0 / 3, -DBL_MAX, DBL_MIN, 4.9e-324, INFINITY, -INFINITY, 1e15};
+  write_csv(path, {{}, Tensor::from(f64, {8, 1})});
+  CHECK(read_csv(path, DType::f64).columns.empty());
+  CHECK(read_csv(path, DType::f64).values.host<double>() == f64);
+
+  write_csv(path, {{}, Tensor::from(std::vector<int32_t>{INT32_MIN, 0, 7, INT32_MAX}, {2, 2})});
+  CHECK(read_file(path) == "-2147483648,0\n7,2147483647\n");
+  CHECK(to_csv({{}, Tensor::from(Doubles{NAN, 2}, {1, 2})}) == "nan,2\n");
+  CHECK(folder.files() == 1);
+}
+
+TEST_CASE("csv: random bits read back") {
+  std::vector<float> values;
+  for (uint32_t i = 0; i < 20000; ++i) {
+    const float v = std::bit_cast<float>(i * 2654435761u);
+    values.push_back(std::isnan(v) ? 0 : v);
+  }
+  const Tensor t = Tensor::from(values, {5000, 4});
+  CHECK(parse_csv(to_csv({{}, t})).values.host<float>() == values);
+}
+
+TEST_CASE("csv: names read back") {
+  for (const std::string name :
+       {"\xef\xbb\xbf", "\xef\xbb\xbfx", "\"", "a\r", "x y", "1,", "\xc3\xa9", "+", "0x1"}) {
+    const Table table{{name, "1"}, Tensor::zeros({1, 2})};
+    CHECK(parse_csv(to_csv(table)).columns == table.columns);
+  }
+}
+
+TEST_CASE("csv: what is not written") {
+  const Tensor t = Tensor::zeros({1, 2});
+  const auto error = [](const Table& table) { return error_of([&] { to_csv(table); }); };
+  CHECK(error({{"a"}, t}) == "csv: 1 names for 2 columns");
+  CHECK(error({{"a", " \t"}, t}) == "csv: name of column 2 is empty");
+  CHECK(error({{"a\nb", "c"}, t}) == "csv: name of column 1 has a line break ('a\\x0ab')");
+  CHECK(error({{"1", "inf"}, t}) == "csv: names that are all numbers would read as a row");
+  CHECK(error({{}, Tensor()}) == "csv: values are undefined");
+  CHECK(error({{}, Tensor::zeros({2})}) == "csv: needs rows and columns [2]");
+  CHECK(error({{}, Tensor::zeros({0, 2})}) == "csv: needs rows and columns [0, 2]");
+  CHECK(error({{}, Tensor::zeros({1, 1}, DType::u8)}) == "csv: writes f32, f64 or i32 only (u8)");
+  const Folder folder;
+  CHECK(error_of([&] { write_csv(folder.path, {{}, t}); }) == folder.path + ": is a folder");
 }
 
 TEST_CASE("csv: errors say where") {

@@ -3,7 +3,10 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
+
 #include "gradcheck.h"
+#include "nn/files.h"
 #include "sinew/error.h"
 #include "sinew/ops.h"
 
@@ -22,6 +25,25 @@ Tensor table(int64_t rows, int64_t columns) {
 }
 
 }  // namespace
+
+TEST_CASE("data: the first number that is not finite is named") {
+  const auto error = [](const Tensor& t) { return error_of([&] { require_finite("X.npy", t); }); };
+  Floats x(12, 1.5f);
+  CHECK(error(Tensor::from(x, {4, 3})) == "no error");
+  x[7] = NAN;
+  x[11] = INFINITY;
+  CHECK(error(Tensor::from(x, {4, 3})) == "X.npy: row 3, column 2 is not finite (nan)");
+  CHECK(error(Tensor::from(x, {2, 2, 3})) == "X.npy: row 2, column 2 is not finite (nan)");
+  CHECK(error(Tensor::from(x, {12})) == "X.npy: row 8, column 1 is not finite (nan)");
+  CHECK(error(cast(Tensor::from(x, {4, 3}), DType::bf16)) ==
+        "X.npy: row 3, column 2 is not finite (nan)");
+  CHECK(error(Tensor::from(std::vector<double>{0, -INFINITY}, {1, 2})) ==
+        "X.npy: row 1, column 2 is not finite (-inf)");
+  CHECK(error(Tensor::scalar(INFINITY)) == "X.npy: row 1, column 1 is not finite (inf)");
+  CHECK(error(Tensor::from(Ints{1}, {1})) == "no error");
+  CHECK(error(Tensor({0, 3})) == "no error");
+  CHECK(error(Tensor()) == "X.npy: tensor is undefined");
+}
 
 TEST_CASE("data: standard scaler has NumPy's bits") {
   Scaler s = standard_scaler(table(1000, 1));
