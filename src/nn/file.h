@@ -39,17 +39,24 @@ std::string printable(std::string_view text);
 
 uint64_t memory_of_machine();  // bytes
 
-// parse(contents of the file, inflated if they are gzip), the file's name put before the message
-// of an error.
-template <class Parse>
-auto parse_file(const std::string& path, const Parse& parse) {
-  std::string contents = read_file(path);
+// f(), the file's name put before the message of an error.
+template <class F>
+auto about_file(const std::string& path, const F& f) {
   try {
-    if (is_gzip(contents)) contents = gunzip(contents);
-    return parse(contents);
+    return f();
   } catch (const Error& error) {
     throw Error(printable(path) + ": " + error.what());
   }
+}
+
+// parse(contents of the file, inflated if they are gzip).
+template <class Parse>
+auto parse_file(const std::string& path, const Parse& parse) {
+  std::string contents = read_file(path);
+  return about_file(path, [&] {
+    if (is_gzip(contents)) contents = gunzip(contents);
+    return parse(contents);
+  });
 }
 
 template <class T>

@@ -169,17 +169,15 @@ Model load_model(const std::string& folder) {
   const std::string path = file(folder, "config.json"), text = read_file(path);
   Model model;
   NamedTensors index_sets;
-  parse_file(path, text, [&](std::string_view) {
+  about_file(path, [&] {
     model.config = parse_network_config(text);
-    if (const ConfigValue config = parse_json(op, text);
-        const auto* extra = member(config, "sinew"))
-      read_extra(*extra, model, index_sets);
+    const ConfigValue config = parse_json(op, text);
+    if (const ConfigValue* extra = member(config, "sinew")) read_extra(*extra, model, index_sets);
   });
   const std::string weights = file(folder, "model.safetensors");
   const NamedTensors state = read_safetensors(weights);
-  parse_file(weights, {}, [&](std::string_view) { model.net = load_network(model.config, state); });
-  if (!index_sets.empty())
-    parse_file(path, {}, [&](std::string_view) { model.net->load_index_sets(index_sets); });
+  about_file(weights, [&] { model.net = load_network(model.config, state); });
+  if (!index_sets.empty()) about_file(path, [&] { model.net->load_index_sets(index_sets); });
   return model;
 }
 
