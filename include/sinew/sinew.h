@@ -1,5 +1,6 @@
 // Everything: `#include <sinew/sinew.h>`.
 #pragma once
+#include "sinew/compare.h"
 #include "sinew/data.h"
 #include "sinew/device.h"
 #include "sinew/dtype.h"
