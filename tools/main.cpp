@@ -16,11 +16,10 @@ int fail(const std::string& subcommand, const std::string& text, int status) {
   return status;
 }
 
-// What CLI11 says, or for an argument it does not know a line of our own.
+// The first argument that nobody knows, else what CLI11 says.
 std::string usage_error(const CLI::App& app, const CLI::ParseError& error) {
-  if (error.get_name() != "ExtrasError") return error.what();
   const auto unknown = app.remaining(true);
-  return "unknown argument " + (unknown.empty() ? "" : unknown[0]) + " (see --help)";
+  return unknown.empty() ? error.what() : "unknown argument " + unknown[0] + " (see --help)";
 }
 
 int run(CLI::App& app, int argc, char** argv) {
@@ -55,6 +54,7 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", "sinew " SINEW_VERSION);
   app.require_subcommand(1);
   catch_signals();
+  add_params(app);
   add_info(app);
   return run(app, argc, argv);
 }

@@ -32,6 +32,8 @@ void write_safetensors(const std::string& path, const NamedTensors& tensors);
 // exactly throws. Fortran order is transposed. Complex, object, text, records and big-endian throw.
 Tensor parse_npy(std::string_view bytes, DType dtype = DType::f32);
 Tensor read_npy(const std::string& path, DType dtype = DType::f32);
+// The kind of elements that the file holds: f32 for f2 and f4, f64 for f8, i32 for the others.
+DType npy_dtype(std::string_view bytes);
 // f32 -> f4, f64 -> f8, i32 -> i8 (64 bits), u8 -> u1; bf16 throws. C order, version 1.
 void write_npy(const std::string& path, const Tensor& tensor);
 

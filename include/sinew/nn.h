@@ -234,6 +234,10 @@ struct NetworkConfig {
 // Unknown keys throw and name the nearest known one; so do values of a wrong type or out of range.
 // null means absent; the key "sinew" is ignored. Deeper than 64 levels or above 64 MiB throws.
 NetworkConfig parse_network_config(const std::string& json);
+// The keys that are present over those of `base`, without the check of ranges.
+NetworkConfig overlay_network_config(const std::string& json, const NetworkConfig& base);
+// Throws `model: ...` for sizes and rates out of range; fills in input_dim of geo_sparse.
+NetworkConfig checked(NetworkConfig config);
 std::string to_json(const NetworkConfig& config);  // every key of the model that is not null
 
 enum class Strict : uint8_t { yes, no };

@@ -76,8 +76,7 @@ void read_connectivity(const ConfigReader& reader, ConnectivityOptions& c) {
   if (const auto f = reader.find({"dilation"})) c.dilation = f.integer();
 }
 
-NetworkConfig read_config(const ConfigValue& value) {
-  NetworkConfig c;
+NetworkConfig read_config(const ConfigValue& value, NetworkConfig c) {
   if (value.kind != ConfigValue::Kind::object) throw Error("network: needs a JSON object");
   for (size_t i = 0; i < value.keys.size(); ++i)  // the model decides which keys are known
     if (value.keys[i] == "model" && value.items[i].kind != ConfigValue::Kind::null)
@@ -198,8 +197,12 @@ void require_parameters_fit(const NetworkConfig& c) {
           "more than " + JsonWriter::json(least) + " parameters do not fit into memory");
 }
 
+NetworkConfig overlay_network_config(const std::string& json, const NetworkConfig& base) {
+  return read_config(parse_json(op, json), base);
+}
+
 NetworkConfig parse_network_config(const std::string& json) {
-  return checked(read_config(parse_json(op, json)));
+  return checked(overlay_network_config(json, {}));
 }
 
 std::string to_json(const NetworkConfig& c) {

@@ -4,9 +4,6 @@
 
 namespace sinew {
 
-// Throws `model: ...` for sizes and rates out of range; fills in input_dim of geo_sparse.
-NetworkConfig checked(NetworkConfig config);
-
 // A lower bound of a network's parameters, without biases, norms and activations; of a checked one.
 double least_parameters(const NetworkConfig& config);
 // Throws if so many f32 values are more than the machine's memory.

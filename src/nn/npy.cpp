@@ -230,6 +230,12 @@ Tensor parse_npy(std::string_view bytes, DType dtype) {
   return permute(out, reversed);
 }
 
+DType npy_dtype(std::string_view bytes) {
+  const std::string descr = split(bytes).header.descr;
+  const int64_t size = item_size(descr);
+  return descr[1] != 'f' ? DType::i32 : size == 8 ? DType::f64 : DType::f32;
+}
+
 Tensor read_npy(const std::string& path, DType dtype) {
   return parse_file(path, [=](std::string_view bytes) { return parse_npy(bytes, dtype); });
 }

@@ -1,0 +1,151 @@
+// Flags of a network: each becomes a JSON object of one key, read over the configuration so far by
+// the library, which knows keys, types and ranges.
+#include "network_flags.h"
+
+#include <nlohmann/json.hpp>
+
+#include "sinew/error.h"
+#include "sinew/io.h"
+
+namespace sinew::tools {
+namespace {
+
+enum class Kind : uint8_t { text, number, json, truth };
+
+std::string quoted(const std::string& text) {
+  using Json = nlohmann::json;
+  return Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+// A flag's text as JSON. What is no number stays a text, which the library refuses or knows.
+std::string json_of(const std::string& flag, Kind kind, const std::string& text) {
+  const bool numeric = !text.empty() && (text[0] == '-' || (text[0] >= '0' && text[0] <= '9'));
+  if (kind == Kind::number && numeric && nlohmann::json::accept(text)) return text;
+  if (kind != Kind::json) return quoted(text);
+  const bool file = text.size() > 5 && text.compare(text.size() - 5, 5, ".json") == 0;
+  const std::string json = file ? read_file(text) : text;
+  if (!nlohmann::json::accept(json))
+    throw Error(flag + ": " + (file ? text + ": " : "") + "no valid JSON");
+  return json;
+}
+
+int64_t most_square_height(int64_t n) {
+  int64_t height = 1;
+  for (int64_t h = 1; h * h <= n; ++h)
+    if (n % h == 0) height = h;
+  return height;
+}
+
+std::string times(const std::vector<int64_t>& shape) {
+  return std::to_string(shape[0]) + " x " + std::to_string(shape[1]);
+}
+
+void fit_shape(NetworkConfig& c, int64_t features, const std::vector<int64_t>& grid) {
+  auto& shape = c.connectivity.shape;
+  if (shape.empty()) {
+    const int64_t height = most_square_height(features);
+    shape = grid.empty() ? std::vector<int64_t>{height, features / height} : grid;
+  }
+  if (!grid.empty() && shape.size() == 2 && shape != grid)
+    throw Error("the network's shape is " + times(shape) + ", the data's " + times(grid));
+}
+
+}  // namespace
+
+struct NetworkFlags::Flag {
+  const char *names, *key;  // names: with commas; of a truth without --
+  Kind kind;
+  const char *value, *what;  // the default
+};
+
+void NetworkFlags::add_flag(CLI::App& sub, const Flag& flag) {
+  const std::string names = flag.names;
+  const std::string name = names.substr(0, names.find(','));
+  const auto set = [this, name, key = flag.key, kind = flag.kind](const std::string& text) {
+    members_.push_back({name, "{\"" + std::string(key) + "\": " + json_of(name, kind, text) + "}"});
+  };
+  sub.add_option_function<std::string>(names, set, flag.what)
+      ->default_str(flag.value)
+      ->group("Network");
+}
+
+void NetworkFlags::add_truth(CLI::App& sub, const Flag& flag) {
+  const std::string name = flag.names;
+  const auto set = [this, name, key = flag.key](int64_t count) {
+    members_.push_back({(count > 0 ? "--" : "--no-") + name,
+                        "{\"" + std::string(key) + "\": " + (count > 0 ? "true" : "false") + "}"});
+  };
+  sub.add_flag_function("--" + name + ",!--no-" + name, set,
+                        std::string(flag.what) + " [" + flag.value + "]")
+      ->group("Network");
+}
+
+void NetworkFlags::add_to(CLI::App& sub) {
+  static constexpr Flag flags[] = {
+      {"--model", "model", Kind::text, "geo_sparse", "geo_sparse, mlp or dense_residual"},
+      {"--shape", "shape", Kind::text, "of the data", "grid of the features, HxW"},
+      {"--depth", "depth", Kind::number, "4", "blocks, or hidden layers of mlp"},
+      {"--k", "k", Kind::number, "8", "inputs of an output"},
+      {"--pattern", "pattern", Kind::text, "local", "local, random or hash"},
+      {"--radius", "radius", Kind::number, "1", "of the window in cells, or auto"},
+      {"--offsets", "offsets", Kind::json, "none", "[[row, column], ...] in place of --radius"},
+      {"--wrap-mode", "wrap_mode", Kind::text, "clamp", "at the borders: clamp or wrap"},
+      {"--activation,--activation-type,--sparse-activation", "activation_type", Kind::text, "psann",
+       "psann, phase_psann, relu_sigmoid_psann, relu, tanh or mixed"},
+      {"--activation-config", "activation_config", Kind::json, "{}", "JSON, or FILE.json"},
+      {"--norm", "norm", Kind::text, "rms", "rms, layer or none"},
+      {"--drop-path-max", "drop_path_max", Kind::number, "0", "probability in the last block"},
+      {"--residual-alpha-init", "residual_alpha_init", Kind::number, "0", "weight of a block"},
+      {"bias", "bias", Kind::truth, "on", "biases of the sparse layers"},
+      {"--compute-mode", "compute_mode", Kind::text, "gather", "gather or scatter, one kernel"},
+      {"--net-seed", "seed", Kind::number, "none", "of tables and mixed layouts"},
+      {"--input-dim", "input_dim", Kind::number, "of the data", "features"},
+      {"--output-dim", "output_dim", Kind::number, "of the data, else 1", "outputs"},
+      {"--hidden-dim", "hidden_dim", Kind::number, "none", "width of mlp and dense_residual"},
+      {"include-self", "include_self", Kind::truth, "on", "an output reads its own cell"},
+      {"allow-repeats", "allow_repeats", Kind::truth, "on", "an input may occur several times"},
+      {"--offset-order", "offset_order", Kind::text, "reference", "reference or distance"},
+      {"distinct", "distinct", Kind::truth, "off", "k different inputs; the window grows"},
+      {"--dilation", "dilation", Kind::number, "1", "multiplies every offset"}};
+  sub.add_option("--config", file_, "JSON of the network; the flags below override its keys");
+  for (const Flag& flag : flags)
+    flag.kind == Kind::truth ? add_truth(sub, flag) : add_flag(sub, flag);
+}
+
+NetworkConfig NetworkFlags::config(const NetworkConfig& base) const {
+  NetworkConfig c = base;
+  if (!file_.empty()) {
+    const std::string json = read_file(file_);
+    try {
+      c = overlay_network_config(json, c);
+    } catch (const Error& error) {
+      throw Error(file_ + ": " + error.what());
+    }
+  }
+  const auto overlay = [&](const Member& member) {
+    try {
+      c = overlay_network_config(member.json, c);
+    } catch (const Error& error) {
+      throw Error(member.flag + ": " + error.what());
+    }
+  };
+  for (const Member& member : members_)  // the model decides which keys are known
+    if (member.flag == "--model") overlay(member);
+  for (const Member& member : members_)
+    if (member.flag != "--model") overlay(member);
+  return c;
+}
+
+NetworkConfig fit_to_data(NetworkConfig c, int64_t features, const std::vector<int64_t>& grid,
+                          int64_t outputs) {
+  if (c.model == ModelKind::geo_sparse) fit_shape(c, features, grid);
+  if (c.model != ModelKind::geo_sparse && c.input_dim == 0) c.input_dim = features;
+  if (c.output_dim == 0) c.output_dim = outputs;
+  c = checked(std::move(c));
+  if (c.input_dim != features)
+    throw Error("the network has " + std::to_string(c.input_dim) + " inputs, the data " +
+                std::to_string(features) + " columns");
+  return c;
+}
+
+}  // namespace sinew::tools
