@@ -1,6 +1,7 @@
 // sinew info: what this build and this machine are.
 #include <cstdio>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "command.h"
@@ -29,6 +30,16 @@ void print_info() {
 }
 
 }  // namespace
+
+std::string environment_json() {
+  nlohmann::ordered_json out;
+  out["version"] = SINEW_VERSION;
+  out["compiler"] = __VERSION__;
+  out["processor"] = processor();
+  out["threads"] = threads();
+  out["isa"] = name(isa());
+  return out.dump(1) + "\n";
+}
 
 void add_info(CLI::App& app) {
   CLI::App* info = app.add_subcommand("info", "Show version, compiler, processor and threads");

@@ -54,6 +54,7 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", "sinew " SINEW_VERSION);
   app.require_subcommand(1);
   catch_signals();
+  add_train(app);
   add_params(app);
   add_info(app);
   return run(app, argc, argv);

@@ -1,0 +1,42 @@
+// The folder of one training: may it be used, does its checkpoint belong to this training, and its
+// files besides the model's (model.h):
+//
+//   DIR/history.json                     one object per epoch
+//   DIR/env.json                         build and machine, as `sinew info --json`
+//   DIR/checkpoint/settings.json         all that the numbers depend on, for --resume
+//   DIR/checkpoint/state.safetensors     Trainer::state()
+#pragma once
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "sinew/train.h"
+
+namespace sinew::tools {
+
+// Name and value of everything that the numbers of a training depend on, in a fixed order.
+using Settings = std::vector<std::pair<std::string, std::string>>;
+
+class RunFolder {
+ public:
+  explicit RunFolder(std::string path) : path_(std::move(path)) {}
+
+  // Throws if the folder holds a run, or is no folder.
+  void require_new() const;
+  bool has_checkpoint() const;
+  // Throws, naming the first difference, unless the checkpoint was made with these settings. A
+  // training without early stopping whose rate does not depend on its length may have more epochs.
+  void require_same(const Settings& settings, bool may_be_longer) const;
+  std::string checkpoint() const;  // the file of Trainer::state()
+
+  // Makes the folder and proves that it can be written.
+  void make() const;
+  void remove_run() const;  // the files above and the model's, temporaries of killed runs
+  void write_settings(const Settings& settings, const std::string& environment) const;
+  void write_history(const std::vector<EpochRecord>& history) const;
+
+ private:
+  std::string path_;
+};
+
+}  // namespace sinew::tools

@@ -1,0 +1,279 @@
+// sinew train: data files and the description of a network become a model folder (run_folder.h).
+// Everything is read, built and compared before the folder is touched.
+#include <algorithm>
+#include <cinttypes>
+#include <cstring>
+
+#include "command.h"
+#include "dataset.h"
+#include "network_flags.h"
+#include "progress.h"
+#include "run_folder.h"
+#include "sinew/io.h"
+#include "sinew/model.h"
+#include "sinew/ops.h"
+#include "train_flags.h"
+
+namespace sinew::tools {
+namespace {
+
+class TrainCommand {
+ public:
+  CLI::App* add_to(CLI::App& app);
+  void run();
+
+ private:
+  void read_data();
+  NetworkConfig network_over(const Dataset& data);
+  Tensor target(const Dataset& data, const std::string& file) const;
+  void split_and_scale();
+  void build_network();
+  Settings settings() const;
+  void open_folder();
+  void train();
+  std::string epoch_line(const EpochRecord& r) const;
+
+  RunFlags run_flags_;
+  DataFlags data_flags_;
+  NetworkFlags network_flags_;
+  TrainFlags flags_;
+
+  TrainOptions options_;
+  Model model_;
+  TrainData data_;
+  TorchGenerator generator_;
+  std::unique_ptr<Trainer> trainer_;
+  std::unique_ptr<RunFolder> folder_;
+};
+
+CLI::App* TrainCommand::add_to(CLI::App& app) {
+  CLI::App* sub = add_command(app, "train", "Train a network on data files",
+                              "sinew train --data X.npy --target T.npy --depth 6 --out run");
+  add_data_flags(*sub, data_flags_);
+  network_flags_.add_to(*sub);
+  flags_.add_to(*sub);
+  add_run_flags(*sub, run_flags_);
+  return sub;
+}
+
+void TrainCommand::run() {
+  run_flags_.apply();
+  folder_ = std::make_unique<RunFolder>(flags_.out);
+  if (!flags_.resume && !flags_.overwrite) folder_->require_new();
+  read_data();
+  split_and_scale();
+  build_network();
+  open_folder();
+  work_starts();
+  train();
+}
+
+void TrainCommand::read_data() {
+  const DType dtype = run_flags_.dtype();
+  const Dataset data = read_dataset(data_flags_, dtype);
+  options_ = flags_.options(run_flags_, data.integer_target);
+  model_.loss = options_.loss;
+  model_.inputs = data.names.inputs;
+  model_.targets = data.names.targets;
+  model_.config = network_over(data);
+  data_.x = data.x;
+  data_.y = target(data, data_flags_.target.empty() ? data_flags_.data : data_flags_.target);
+  if (flags_.val_data.empty()) return;
+  DataFlags files = data_flags_;
+  files.data = flags_.val_data;
+  files.target = flags_.val_target;
+  const Dataset validation = read_dataset(files, dtype, data.names);
+  data_.val_x = validation.x;
+  data_.val_y = target(validation, files.target.empty() ? files.data : files.target);
+}
+
+// The flags' network on these data. The labels of a classifier are 0 .. output_dim - 1 where that
+// is given, else those that occur.
+NetworkConfig TrainCommand::network_over(const Dataset& data) {
+  NetworkConfig base;
+  base.output_dim = 0;  // left open
+  const NetworkConfig config = network_flags_.config(base);
+  if (options_.loss.kind != LossKind::cross_entropy)
+    return fit_to_data(config, data.x.dim(1), data.grid, data.y.dim(1));
+  for (int64_t i = 0; i < config.output_dim; ++i) model_.classes.push_back(i);
+  if (config.output_dim == 0) {
+    model_.classes =
+        whole_labels(data.y, data_flags_.target.empty() ? data_flags_.data : data_flags_.target);
+    std::sort(model_.classes.begin(), model_.classes.end());
+    const auto end = std::unique(model_.classes.begin(), model_.classes.end());
+    model_.classes.erase(end, model_.classes.end());
+  }
+  const auto outputs = static_cast<int64_t>(model_.classes.size());
+  return fit_to_data(config, data.x.dim(1), data.grid, outputs);
+}
+
+// Of a classifier the index of each label among the classes, i32.
+Tensor TrainCommand::target(const Dataset& data, const std::string& file) const {
+  if (options_.loss.kind != LossKind::cross_entropy) return data.y;
+  std::vector<int32_t> index;
+  for (const int64_t label : whole_labels(data.y, file)) {
+    const auto at = std::lower_bound(model_.classes.begin(), model_.classes.end(), label);
+    if (at == model_.classes.end() || *at != label)
+      throw Error(file + ": row " + std::to_string(index.size() + 1) + ": label " +
+                  std::to_string(label) + " is none of the " +
+                  std::to_string(model_.classes.size()) + " classes");
+    index.push_back(static_cast<int32_t>(at - model_.classes.begin()));
+  }
+  return Tensor::from(index, {static_cast<int64_t>(index.size())});
+}
+
+void TrainCommand::split_and_scale() {
+  if (flags_.val_fraction > 0) {
+    const Split rows = split_rows(data_.x.dim(0), flags_.val_fraction, flags_.seed);
+    data_ = {gather(data_.x, rows.train), gather(data_.y, rows.train),
+             gather(data_.x, rows.validation), gather(data_.y, rows.validation)};
+  }
+  const auto scale = [](std::optional<Scaler>& scaler, Tensor& train, Tensor& validation) {
+    scaler = standard_scaler(train);
+    train = scaler->apply(train);
+    if (validation.defined()) validation = scaler->apply(validation);
+  };
+  if (flags_.scale_x) scale(model_.x_scaler, data_.x, data_.val_x);
+  if (flags_.scale_y) scale(model_.y_scaler, data_.y, data_.val_y);
+  data_.y_scaler = model_.y_scaler;
+}
+
+void TrainCommand::build_network() {
+  generator_.seed(flags_.seed);
+  seed_masks(static_cast<uint64_t>(flags_.seed));
+  model_.net = make_network(model_.config, generator_);
+  model_.net->to(run_flags_.dtype());
+  if (!flags_.init.empty()) {
+    const NamedTensors weights = read_safetensors(flags_.init);
+    try {
+      model_.net->load_state(weights, flags_.strict ? Strict::yes : Strict::no);
+    } catch (const Error& e) {
+      throw Error(flags_.init + ": " + e.what());
+    }
+  }
+  trainer_ = std::make_unique<Trainer>(*model_.net, data_, options_, generator_);
+}
+
+// FNV-1a over shape and values: do two runs see the same numbers?
+std::string fingerprint(const Tensor& t) {
+  uint64_t hash = 0xcbf29ce484222325;
+  const auto add = [&](uint64_t bits) { hash = (hash ^ bits) * 0x100000001b3; };
+  if (!t.defined()) return "none";
+  for (int i = 0; i < t.rank(); ++i) add(static_cast<uint64_t>(t.dim(i)));
+  for (const double v : t.values()) {
+    uint64_t bits;
+    std::memcpy(&bits, &v, sizeof bits);
+    add(bits);
+    add(bits >> 32);
+  }
+  char text[20];
+  std::snprintf(text, sizeof text, "%016" PRIx64, hash);
+  return text;
+}
+
+std::string number(double v) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.17g", v);
+  return text;
+}
+
+Settings TrainCommand::settings() const {
+  const TrainOptions& o = options_;
+  Settings s = {{"network", to_json(model_.config)}, {"precision", run_flags_.precision}};
+  const auto add = [&](const char* name, double value) { s.push_back({name, number(value)}); };
+  add("seed", static_cast<double>(flags_.seed));
+  add("epochs", static_cast<double>(o.epochs));
+  add("batch_size", static_cast<double>(o.batch_size));
+  s.push_back({"optimizer", name(o.optimizer)});
+  add("beta1", o.adam.beta1);
+  add("beta2", o.adam.beta2);
+  add("eps", o.adam.eps);
+  add("momentum", o.sgd.momentum);
+  add("weight_decay", o.adam.weight_decay);
+  s.push_back({"schedule", name(o.schedule.curve)});
+  add("lr", o.schedule.lr);
+  add("lr_min", o.schedule.lr_min);
+  add("warmup_steps", static_cast<double>(o.schedule.warmup_steps));
+  add("step_size", static_cast<double>(o.schedule.step_size));
+  add("gamma", o.schedule.gamma);
+  s.push_back({"loss", name(o.loss.kind)});
+  add("loss_beta", o.loss.beta);
+  add("loss_delta", o.loss.delta);
+  add("shuffle", o.shuffle == Shuffle::yes);
+  add("clip_norm", o.clip_norm);
+  add("on_nonfinite", static_cast<double>(o.on_nonfinite));
+  add("patience", static_cast<double>(o.patience));
+  for (const Tensor* t : {&data_.x, &data_.y, &data_.val_x, &data_.val_y})
+    s.push_back({t == &data_.x       ? "data"
+                 : t == &data_.y     ? "target"
+                 : t == &data_.val_x ? "validation data"
+                                     : "validation target",
+                 fingerprint(*t)});
+  return s;
+}
+
+// The last checks, then the folder is made ready; after this only the disk can fail.
+void TrainCommand::open_folder() {
+  const bool resumes = flags_.resume && folder_->has_checkpoint();
+  if (resumes) {
+    const Curve curve = options_.schedule.curve;
+    folder_->require_same(
+        settings(), options_.patience == 0 && (curve == Curve::constant || curve == Curve::step));
+    trainer_->set_state(read_safetensors(folder_->checkpoint()));
+  }
+  folder_->make();
+  if (!resumes) folder_->remove_run();
+}
+
+std::string TrainCommand::epoch_line(const EpochRecord& r) const {
+  char text[160], val[64] = "", accuracy[48] = "";
+  if (r.val_loss) std::snprintf(val, sizeof val, "  val_loss %.6g", *r.val_loss);
+  if (r.val_accuracy)
+    std::snprintf(accuracy, sizeof accuracy, "  val_accuracy %.1f %%", 100 * *r.val_accuracy);
+  std::snprintf(text, sizeof text, "epoch %" PRId64 "/%" PRId64 "  train_loss %.6g%s%s  lr %.3g",
+                r.epoch, options_.epochs, r.train_loss, val, accuracy, r.lr);
+  return text;
+}
+
+void TrainCommand::train() {
+  folder_->write_settings(settings(), environment_json());
+  const int64_t total = options_.epochs * trainer_->steps_per_epoch();
+  bool finished = false;
+  {
+    Progress progress(run_flags_, total, trainer_->steps_done());
+    FitOptions fit_options{.checkpoint = folder_->checkpoint(),
+                           .checkpoint_every = flags_.checkpoint_every};
+    fit_options.after_step = [&](const Trainer& t) {
+      const int64_t done = t.steps_done(), each = t.steps_per_epoch();
+      progress.step(done, "epoch " + std::to_string((done - 1) / each + 1) + "/" +
+                              std::to_string(options_.epochs) + "  step " +
+                              std::to_string((done - 1) % each + 1) + "/" + std::to_string(each));
+    };
+    fit_options.after_epoch = [&](const Trainer& t) {
+      const EpochRecord& last = t.history().back();
+      if (last.epoch % flags_.checkpoint_every == 0) folder_->write_history(t.history());
+      progress.unit(t.steps_done(), epoch_line(last));
+    };
+    fit_options.stop = [] { return stop_signal() != 0; };
+    finished = fit(*trainer_, fit_options);
+  }
+  folder_->write_history(trainer_->history());
+  if (!finished)
+    throw Stopped(" after step " + std::to_string(trainer_->steps_done()) + " of " +
+                  std::to_string(total) + "; --resume goes on from there");
+  save_model(flags_.out, model_);
+  const auto best = trainer_->best_epoch();
+  const EpochRecord& shown = options_.patience > 0 && best
+                                 ? trainer_->history()[static_cast<size_t>(*best - 1)]
+                                 : trainer_->history().back();
+  print(run_flags_, flags_.out + ": " + epoch_line(shown) + "\n");
+}
+
+}  // namespace
+
+void add_train(CLI::App& app) {
+  const auto command = std::make_shared<TrainCommand>();
+  command->add_to(app)->callback([command] { command->run(); });
+}
+
+}  // namespace sinew::tools

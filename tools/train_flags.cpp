@@ -1,0 +1,117 @@
+// Each flag with its default and unit. Ranges are checked by the library's own errors
+// (TrainOptions, Schedule, optimizers); here only what it cannot see: names and combinations.
+#include "train_flags.h"
+
+#include "sinew/error.h"
+
+namespace sinew::tools {
+namespace {
+
+constexpr const char* curves[] = {"constant", "linear", "cosine", "step"};
+
+Curve parse_curve(const std::string& text) {
+  for (int i = 0; i < 4; ++i)
+    if (text == curves[i]) return static_cast<Curve>(i);
+  throw Error("schedule: unknown name '" + text + "' (constant, linear, cosine, step)");
+}
+
+}  // namespace
+
+const char* name(Curve curve) { return curves[static_cast<int>(curve)]; }
+
+void TrainFlags::add_to(CLI::App& sub) {
+  const char* group = "Training";
+  const auto number = [&](const char* flag, auto& value, const char* what) {
+    return sub.add_option(flag, value, what)->capture_default_str()->group(group);
+  };
+  number("--epochs", epochs_, "passes over the training rows");
+  number("--batch-size", batch_size_, "rows per step; the last batch of an epoch may be smaller");
+  number("--lr", lr_, "learning rate");
+  number("--weight-decay", weight_decay_, "decoupled for adamw, L2 for adam and sgd");
+  number("--seed", seed, "of initial weights, then the order of rows; of the validation split");
+  number("--optimizer", optimizer_, "adamw, adam or sgd");
+  number("--betas", betas_, "of adamw and adam")->delimiter(',')->expected(2);
+  number("--eps", eps_, "of adamw and adam");
+  number("--momentum", momentum_, "of sgd");
+  number("--schedule", curve_, "learning rate over the steps: constant, linear, cosine or step");
+  number("--warmup-steps", warmup_steps_, "steps over which the learning rate rises first");
+  number("--lr-min", lr_min_, "last learning rate of linear and cosine");
+  number("--step-size", step_size_, "schedule step: multiplies by gamma every so many steps");
+  number("--gamma", gamma_, "factor of schedule step");
+  sub.add_option("--loss", loss_,
+                 "mse, l1, smooth_l1, huber or cross_entropy; default: cross_entropy for an "
+                 "integer target, else mse")
+      ->group(group);
+  number("--loss-beta", beta_, "of smooth_l1, in units of the target");
+  number("--loss-delta", delta_, "of huber, in units of the target");
+  number("--clip-norm", clip_norm_, "largest gradient norm; 0: no clipping");
+  number("--on-nonfinite", on_nonfinite_, "loss or gradient not finite: stop, skip or ignore");
+  add_switch(sub, "early-stopping", early_stopping_,
+             "stop without improvement of the validation loss, else the training loss, and keep "
+             "the best epoch's weights")
+      ->group(group);
+  number("--patience", patience_, "epochs without improvement before the stop");
+  add_switch(sub, "shuffle", shuffle_, "another order of rows in each epoch")->group(group);
+  add_data_and_files(sub);
+}
+
+void TrainFlags::add_data_and_files(CLI::App& sub) {
+  const char* data = "Validation and scaling";
+  auto* fraction = sub.add_option("--val-fraction", val_fraction,
+                                  "share of the rows that is split off for validation")
+                       ->capture_default_str()
+                       ->check(CLI::Range(0.0, 1.0))
+                       ->group(data);
+  auto* file = sub.add_option("--val-data", val_data, "validation inputs: NPY, IDX or CSV")
+                   ->excludes(fraction)
+                   ->group(data);
+  sub.add_option("--val-target", val_target, "validation targets")->needs(file)->group(data);
+  add_switch(sub, "scale-x", scale_x, "inputs to mean 0, deviation 1 of the training rows")
+      ->group(data);
+  add_switch(sub, "scale-y", scale_y, "the same for targets; predictions are scaled back")
+      ->group(data);
+  const char* files = "Files";
+  sub.add_option("--out", out, "folder for the model, its history and checkpoints")
+      ->required()
+      ->group(files);
+  sub.add_option("--init", init, "safetensors with the initial weights")->group(files);
+  add_switch(sub, "strict", strict, "refuse tensors in --init that the network does not have")
+      ->group(files);
+  sub.add_option("--checkpoint-every", checkpoint_every, "epochs between checkpoints")
+      ->capture_default_str()
+      ->check(CLI::Range(int64_t{1}, INT64_MAX))
+      ->group(files);
+  auto* resumes =
+      sub.add_flag("--resume", resume, "go on from the checkpoint in --out, if there is one");
+  resumes->group(files);
+  sub.add_flag("--overwrite", overwrite, "replace the run in --out")
+      ->excludes(resumes)
+      ->group(files);
+}
+
+TrainOptions TrainFlags::options(const RunFlags& run, bool integer_target) const {
+  TrainOptions o;
+  o.epochs = epochs_;
+  o.batch_size = batch_size_;
+  o.optimizer = parse_optimizer(optimizer_);
+  o.adam = {lr_, betas_[0], betas_[1], eps_, weight_decay_};
+  o.sgd = {lr_, momentum_, weight_decay_};
+  o.schedule = {parse_curve(curve_), lr_, lr_min_, warmup_steps_, step_size_, gamma_};
+  o.loss.kind = !loss_.empty()   ? parse_loss(loss_)
+                : integer_target ? LossKind::cross_entropy
+                                 : LossKind::mse;
+  o.loss.beta = beta_;
+  o.loss.delta = delta_;
+  o.shuffle = shuffle_ ? Shuffle::yes : Shuffle::no;
+  o.clip_norm = clip_norm_;
+  o.on_nonfinite = parse_on_nonfinite(on_nonfinite_);
+  if (early_stopping_ && patience_ < 1)
+    throw Error("--patience below 1 (" + std::to_string(patience_) + ")");
+  o.patience = early_stopping_ ? patience_ : 0;
+  o.recording = run.graph == "off" ? Recording::off : Recording::on;
+  if (scale_y && o.loss.kind == LossKind::cross_entropy)
+    throw Error("--scale-y is for numbers, not for class labels (loss cross_entropy)");
+  return o;
+}
+
+}  // namespace sinew::tools
