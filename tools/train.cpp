@@ -1,8 +1,9 @@
 // sinew train: data files and the description of a network become a model folder (run_folder.h).
 // Everything is read, built and compared before the folder is touched.
 #include <algorithm>
+#include <charconv>
 #include <cinttypes>
-#include <cstring>
+#include <string_view>
 
 #include "command.h"
 #include "dataset.h"
@@ -28,7 +29,7 @@ class TrainCommand {
   Tensor target(const Dataset& data, const std::string& file) const;
   void split_and_scale();
   void build_network();
-  Settings settings() const;
+  Settings settings() const;  // before a checkpoint changes the weights
   void open_folder();
   void train();
   std::string epoch_line(const EpochRecord& r) const;
@@ -44,6 +45,7 @@ class TrainCommand {
   TorchGenerator generator_;
   std::unique_ptr<Trainer> trainer_;
   std::unique_ptr<RunFolder> folder_;
+  Settings settings_;
 };
 
 CLI::App* TrainCommand::add_to(CLI::App& app) {
@@ -154,66 +156,64 @@ void TrainCommand::build_network() {
   trainer_ = std::make_unique<Trainer>(*model_.net, data_, options_, generator_);
 }
 
-// FNV-1a over shape and values: do two runs see the same numbers?
-std::string fingerprint(const Tensor& t) {
+// FNV-1a: do two runs see the same bytes?
+std::string fingerprint(std::string_view bytes) {
   uint64_t hash = 0xcbf29ce484222325;
-  const auto add = [&](uint64_t bits) { hash = (hash ^ bits) * 0x100000001b3; };
-  if (!t.defined()) return "none";
-  for (int i = 0; i < t.rank(); ++i) add(static_cast<uint64_t>(t.dim(i)));
-  for (const double v : t.values()) {
-    uint64_t bits;
-    std::memcpy(&bits, &v, sizeof bits);
-    add(bits);
-    add(bits >> 32);
-  }
+  for (const char c : bytes) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3;
   char text[20];
   std::snprintf(text, sizeof text, "%016" PRIx64, hash);
   return text;
 }
 
+std::string fingerprint(const Tensor& t) {
+  if (!t.defined()) return "none";
+  const std::vector<double> values = t.values();
+  const auto* bytes = reinterpret_cast<const char*>(values.data());
+  return t.shape().str() + " " + fingerprint({bytes, values.size() * sizeof(double)});
+}
+
 std::string number(double v) {
   char text[32];
-  std::snprintf(text, sizeof text, "%.17g", v);
-  return text;
+  return {text, std::to_chars(text, text + sizeof text, v).ptr};
 }
 
 Settings TrainCommand::settings() const {
   const TrainOptions& o = options_;
-  Settings s = {{"network", to_json(model_.config)}, {"precision", run_flags_.precision}};
-  const auto add = [&](const char* name, double value) { s.push_back({name, number(value)}); };
-  add("seed", static_cast<double>(flags_.seed));
-  add("epochs", static_cast<double>(o.epochs));
-  add("batch_size", static_cast<double>(o.batch_size));
-  s.push_back({"optimizer", name(o.optimizer)});
-  add("beta1", o.adam.beta1);
-  add("beta2", o.adam.beta2);
-  add("eps", o.adam.eps);
-  add("momentum", o.sgd.momentum);
-  add("weight_decay", o.adam.weight_decay);
-  s.push_back({"schedule", name(o.schedule.curve)});
-  add("lr", o.schedule.lr);
-  add("lr_min", o.schedule.lr_min);
-  add("warmup_steps", static_cast<double>(o.schedule.warmup_steps));
-  add("step_size", static_cast<double>(o.schedule.step_size));
-  add("gamma", o.schedule.gamma);
-  s.push_back({"loss", name(o.loss.kind)});
-  add("loss_beta", o.loss.beta);
-  add("loss_delta", o.loss.delta);
-  add("shuffle", o.shuffle == Shuffle::yes);
-  add("clip_norm", o.clip_norm);
-  add("on_nonfinite", static_cast<double>(o.on_nonfinite));
-  add("patience", static_cast<double>(o.patience));
-  for (const Tensor* t : {&data_.x, &data_.y, &data_.val_x, &data_.val_y})
-    s.push_back({t == &data_.x       ? "data"
-                 : t == &data_.y     ? "target"
-                 : t == &data_.val_x ? "validation data"
-                                     : "validation target",
-                 fingerprint(*t)});
-  return s;
+  std::string weights;
+  for (const NamedTensor& t : model_.net->state()) weights += fingerprint(t.tensor);
+  return {{"network", to_json(model_.config)},
+          {"initial weights", fingerprint(weights)},
+          {"precision", run_flags_.precision},
+          {"seed", std::to_string(flags_.seed)},
+          {"epochs", std::to_string(o.epochs)},
+          {"batch_size", std::to_string(o.batch_size)},
+          {"optimizer", name(o.optimizer)},
+          {"betas", number(o.adam.beta1) + "," + number(o.adam.beta2)},
+          {"eps", number(o.adam.eps)},
+          {"momentum", number(o.sgd.momentum)},
+          {"weight_decay", number(o.adam.weight_decay)},
+          {"schedule", name(o.schedule.curve)},
+          {"lr", number(o.schedule.lr)},
+          {"lr_min", number(o.schedule.lr_min)},
+          {"warmup_steps", std::to_string(o.schedule.warmup_steps)},
+          {"step_size", std::to_string(o.schedule.step_size)},
+          {"gamma", number(o.schedule.gamma)},
+          {"loss", name(o.loss.kind)},
+          {"loss_beta", number(o.loss.beta)},
+          {"loss_delta", number(o.loss.delta)},
+          {"shuffle", o.shuffle == Shuffle::yes ? "yes" : "no"},
+          {"clip_norm", number(o.clip_norm)},
+          {"on_nonfinite", name(o.on_nonfinite)},
+          {"patience", std::to_string(o.patience)},
+          {"data", fingerprint(data_.x)},
+          {"target", fingerprint(data_.y)},
+          {"validation data", fingerprint(data_.val_x)},
+          {"validation target", fingerprint(data_.val_y)}};
 }
 
 // The last checks, then the folder is made ready; after this only the disk can fail.
 void TrainCommand::open_folder() {
+  settings_ = settings();
   const bool resumes = flags_.resume && folder_->has_checkpoint();
   if (resumes) {
     const Curve curve = options_.schedule.curve;
@@ -236,7 +236,7 @@ std::string TrainCommand::epoch_line(const EpochRecord& r) const {
 }
 
 void TrainCommand::train() {
-  folder_->write_settings(settings(), environment_json());
+  folder_->write_settings(settings_, environment_json());
   const int64_t total = options_.epochs * trainer_->steps_per_epoch();
   bool finished = false;
   {

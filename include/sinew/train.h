@@ -43,6 +43,7 @@ enum class Shuffle : uint8_t { yes, no };
 // What a step does whose loss or gradient norm is not finite: end the training with an Error, leave
 // the weights as they are, or update them all the same. All are counted in the history.
 enum class OnNonfinite : uint8_t { stop, skip, ignore };
+const char* name(OnNonfinite choice);
 OnNonfinite parse_on_nonfinite(const std::string& text);
 enum class Recording : uint8_t { off, on };  // of steps (step.h); the bits are the same
 

@@ -60,6 +60,15 @@ OptimizerKind parse_optimizer(const std::string& text) {
                                {"sgd", OptimizerKind::sgd}});
 }
 
+const char* name(OnNonfinite choice) {
+  switch (choice) {
+    case OnNonfinite::stop: return "stop";
+    case OnNonfinite::skip: return "skip";
+    case OnNonfinite::ignore: return "ignore";
+  }
+  return "?";
+}
+
 OnNonfinite parse_on_nonfinite(const std::string& text) {
   return parse<OnNonfinite>(
       "on_nonfinite", text,
