@@ -250,14 +250,12 @@ void TrainCommand::train() {
                               std::to_string((done - 1) % each + 1) + "/" + std::to_string(each));
     };
     fit_options.after_epoch = [&](const Trainer& t) {
-      const EpochRecord& last = t.history().back();
-      if (last.epoch % flags_.checkpoint_every == 0) folder_->write_history(t.history());
-      progress.unit(t.steps_done(), epoch_line(last));
+      progress.unit(t.steps_done(), epoch_line(t.history().back()));
     };
+    fit_options.after_checkpoint = [&](const Trainer& t) { folder_->write_history(t.history()); };
     fit_options.stop = [] { return stop_signal() != 0; };
     finished = fit(*trainer_, fit_options);
   }
-  folder_->write_history(trainer_->history());
   if (!finished)
     throw Stopped(" after step " + std::to_string(trainer_->steps_done()) + " of " +
                   std::to_string(total) + "; --resume goes on from there");

@@ -77,8 +77,8 @@ void TrainFlags::add_data_and_files(CLI::App& sub) {
   sub.add_option("--init", init, "safetensors with the initial weights")->group(files);
   add_switch(sub, "strict", strict, "refuse tensors in --init that the network does not have")
       ->group(files);
-  sub.add_option("--checkpoint-every", checkpoint_every, "epochs between checkpoints")
-      ->capture_default_str()
+  sub.add_option("--checkpoint-every", checkpoint_every,
+                 "epochs between checkpoints; default: 1, but not within a second of the last one")
       ->check(CLI::Range(int64_t{1}, INT64_MAX))
       ->group(files);
   auto* resumes =

@@ -18,7 +18,7 @@ struct TrainFlags {
   std::string val_data, val_target;
   double val_fraction = 0;
   bool scale_x = false, scale_y = false;
-  int64_t checkpoint_every = 1;
+  int64_t checkpoint_every = 0;
   std::string init, out;
   bool strict = true, resume = false, overwrite = false;
 

@@ -117,16 +117,17 @@ class Trainer {
 };
 
 struct FitOptions {
-  // Where state() is written as safetensors: after every so many epochs, at the end, and when
-  // `stop` ends the training. A kill at any moment leaves the last one whole. Empty: nowhere.
+  // Where state() is written as safetensors: after epochs, at the end, and when `stop` ends the
+  // training. A kill at any moment leaves the last one whole. Empty: nowhere.
   std::string checkpoint = {};
-  int64_t checkpoint_every = 1;
-  std::function<void(const Trainer&)> after_step = {}, after_epoch = {};
+  // Epochs between checkpoints; 0: after every epoch, but not within a second of the last one.
+  int64_t checkpoint_every = 0;
+  std::function<void(const Trainer&)> after_step = {}, after_epoch = {}, after_checkpoint = {};
   std::function<bool()> stop = {};  // asked after every step; true ends the training there
 };
-// Steps until nothing is left to do: true; or until `stop` asks for an end: false. after_epoch runs
-// after the epoch's checkpoint. Throws what step() and the callbacks throw, and if a checkpoint
-// cannot be written or checkpoint_every is below 1.
+// Steps until nothing is left to do: true; or until `stop` asks for an end: false. Callbacks of one
+// step run in the order step, checkpoint, epoch. Throws what step() and the callbacks throw, and if
+// a checkpoint cannot be written or checkpoint_every is negative.
 bool fit(Trainer& trainer, const FitOptions& options = {});
 
 // A list of objects, one line per epoch; NaN and infinity are null, as is what was not measured.

@@ -172,18 +172,26 @@ std::optional<int64_t> Trainer::best_epoch() const {
 }
 
 bool fit(Trainer& trainer, const FitOptions& o) {
-  if (o.checkpoint_every < 1)
-    throw Error("fit: checkpoint_every below 1 (" + std::to_string(o.checkpoint_every) + ")");
+  if (o.checkpoint_every < 0)
+    throw Error("fit: checkpoint_every below 0 (" + std::to_string(o.checkpoint_every) + ")");
+  Clock::time_point last = Clock::now();
+  bool saved = false;
   const auto save = [&] {
     if (!o.checkpoint.empty()) write_safetensors(o.checkpoint, trainer.state());
+    if (o.after_checkpoint) o.after_checkpoint(trainer);
+    saved = true;
+    last = Clock::now();
   };
-  bool saved = false;
   while (trainer.step()) {
+    saved = false;
     if (o.after_step) o.after_step(trainer);
-    const bool epoch = trainer.epoch_ended();
-    saved = epoch && trainer.history().back().epoch % o.checkpoint_every == 0;
-    if (saved) save();
-    if (epoch && o.after_epoch) o.after_epoch(trainer);
+    if (trainer.epoch_ended()) {
+      const bool due = o.checkpoint_every > 0
+                           ? trainer.history().back().epoch % o.checkpoint_every == 0
+                           : seconds_since(last) > 1;
+      if (due) save();
+      if (o.after_epoch) o.after_epoch(trainer);
+    }
     if (!o.stop || !o.stop()) continue;
     if (!saved) save();
     return false;

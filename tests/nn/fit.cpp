@@ -55,6 +55,7 @@ TEST_CASE("fit: callbacks see every step and epoch, the epoch's after its checkp
   std::vector<int64_t> steps, epochs;
   const bool finished =
       fit(*run.trainer, {.checkpoint = file,
+                         .checkpoint_every = 1,
                          .after_step = [&](const Trainer& t) { steps.push_back(t.steps_done()); },
                          .after_epoch =
                              [&](const Trainer& t) {
@@ -101,9 +102,17 @@ TEST_CASE("fit: checkpoints after every so many epochs") {
                        std::filesystem::remove(file);
                      }});
   CHECK(there == std::vector<bool>{false, true, false, true});
-  CHECK_THROWS_WITH_AS(fit(*run.trainer, {.checkpoint_every = 0}),
-                       "fit: checkpoint_every below 1 (0)", Error);
+  CHECK_THROWS_WITH_AS(fit(*run.trainer, {.checkpoint_every = -1}),
+                       "fit: checkpoint_every below 0 (-1)", Error);
   CHECK_THROWS_AS(fit(*Run().trainer, {.checkpoint = folder / "none/run.safetensors"}), Error);
+}
+
+TEST_CASE("fit: by default short epochs share a checkpoint, the last one at the end") {
+  Run run;
+  std::vector<int64_t> saved;
+  fit(*run.trainer,
+      {.after_checkpoint = [&](const Trainer& t) { saved.push_back(t.steps_done()); }});
+  CHECK(saved == std::vector<int64_t>{20});
 }
 
 TEST_CASE("fit: a state of fewer epochs is continued") {
