@@ -35,9 +35,10 @@ ParameterCount geo_parameters(const NetworkConfig& geo) {
   size.bias = geo.bias;
   size.norm_parameters = norm_multiplier(name(geo.norm)) * geo.input_dim;
   TorchGenerator unused;
-  Members members;
-  make_activation(geo.activation, geo.input_dim, geo.activation_config, unused)
-      ->members("", members);
+  const auto activation =
+      make_activation(geo.activation, geo.input_dim, geo.activation_config, unused);
+  Members members;  // point into the activation
+  activation->members("", members);
   for (const Member& m : members)
     if (m.tensor) size.activation_parameters += m.tensor->numel();
   return geo_net_parameters(size);
