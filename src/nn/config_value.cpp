@@ -7,12 +7,12 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "sinew/error.h"
+#include "nn/file.h"
 
 namespace sinew {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Json = nlohmann::json;  // ordered_json takes time with the square of the keys
 constexpr int max_depth = 64;
 constexpr size_t max_bytes = size_t{64} << 20;
 
@@ -77,8 +77,9 @@ ConfigValue parse_json(const std::string& op, const std::string& text) {
   } catch (const nlohmann::json::exception& e) {
     const std::string what = e.what();  // "[json.exception...] fact"
     const size_t fact = what.find("] ");
+    constexpr size_t longest = 200;  // it may quote the text
     throw Error(op + ": no valid JSON (" +
-                (fact == std::string::npos ? what : what.substr(fact + 2)) + ")");
+                printable(fact == std::string::npos ? what : what.substr(fact + 2), longest) + ")");
   }
 }
 
@@ -99,9 +100,7 @@ std::string nearest(const std::string& name, const std::vector<std::string>& kno
 
 void throw_unknown(const std::string& op, const std::string& what, const std::string& given,
                    const std::vector<std::string>& known) {
-  std::string shown = given.size() > 60 ? given.substr(0, 60) + "..." : given;
-  std::replace_if(
-      shown.begin(), shown.end(), [](char c) { return c >= 0 && c < ' '; }, '?');
+  const std::string shown = printable(given);
   throw Error(op + ": unknown " + what + " (" + shown + "; nearest is " + nearest(shown, known) +
               ")");
 }

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <climits>
@@ -56,6 +57,25 @@ std::string folder_of(const std::string& path) {
   return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
 }
 
+// Bytes of the UTF-8 character at the start of a text; 0 if there is none or a control character.
+size_t length_if_shown(std::string_view text) {
+  const auto byte = [&](size_t i) -> uint32_t {
+    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0;
+  };
+  const uint32_t lead = byte(0);
+  if (lead < 0x80) return lead >= 0x20 && lead != 0x7f;
+  if (lead < 0xc2 || lead > 0xf4) return 0;
+  const size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+  uint32_t code = lead & 0x7fu >> length;
+  for (size_t i = 1; i < length; ++i) {
+    if (byte(i) >> 6 != 2) return 0;
+    code = code << 6 | (byte(i) & 63);
+  }
+  constexpr uint32_t first[] = {0xa0, 0x800, 0x10000};  // below are controls and overlong forms
+  const bool shown = code >= first[length - 2] && code <= 0x10ffff && code >> 11 != 0xd800 >> 11;
+  return shown ? length : 0;
+}
+
 }  // namespace
 
 uint64_t memory_of_machine() {
@@ -63,18 +83,20 @@ uint64_t memory_of_machine() {
          static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
 }
 
-std::string printable(std::string_view text) {
-  constexpr size_t longest = 80;
+std::string printable(std::string_view text, size_t longest) {
   constexpr char digits[] = "0123456789abcdef";
   std::string out;
-  for (const char c : text.substr(0, longest)) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x20 && byte != 0x7f)
-      out += c;
+  while (!text.empty()) {
+    if (out.size() >= longest) return out + "...";
+    const size_t length = length_if_shown(text);
+    const auto byte = static_cast<unsigned char>(text[0]);
+    if (length > 0)
+      out += text.substr(0, length);
     else
       out += {'\\', 'x', digits[byte >> 4], digits[byte & 15]};
+    text.remove_prefix(std::max<size_t>(length, 1));
   }
-  return text.size() > longest ? out + "..." : out;
+  return out;
 }
 
 float half_to_float(uint16_t bits) {

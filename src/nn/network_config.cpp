@@ -5,7 +5,6 @@
 
 #include "nn/config_value.h"
 #include "nn/file.h"
-#include "sinew/error.h"
 
 namespace sinew {
 namespace {
@@ -64,14 +63,15 @@ void read_radius(const ConfigField& field, std::optional<int64_t>& radius) {
 void read_connectivity(const ConfigReader& reader, ConnectivityOptions& c) {
   if (const auto f = reader.find({"shape"})) c.shape = read_shape(f);
   if (const auto f = reader.find({"k"})) c.k = f.integer();
-  if (const auto f = reader.find({"pattern"})) c.pattern = parse_pattern(f.text());
+  if (const auto f = reader.find({"pattern"})) c.pattern = parse_pattern(printable(f.text()));
   if (const auto f = reader.find({"radius"})) read_radius(f, c.radius);
   if (const auto f = reader.find({"offsets"})) c.offsets = read_offsets(f);
-  if (const auto f = reader.find({"wrap_mode"})) c.wrap_mode = parse_wrap_mode(f.text());
+  if (const auto f = reader.find({"wrap_mode"})) c.wrap_mode = parse_wrap_mode(printable(f.text()));
   if (const auto f = reader.find({"seed"})) c.seed = f.integer();
   if (const auto f = reader.find({"include_self"})) c.include_self = f.flag();
   if (const auto f = reader.find({"allow_repeats"})) c.allow_repeats = f.flag();
-  if (const auto f = reader.find({"offset_order"})) c.offset_order = parse_offset_order(f.text());
+  if (const auto f = reader.find({"offset_order"}))
+    c.offset_order = parse_offset_order(printable(f.text()));
   if (const auto f = reader.find({"distinct"})) c.distinct = f.flag();
   if (const auto f = reader.find({"dilation"})) c.dilation = f.integer();
 }

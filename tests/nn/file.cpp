@@ -85,6 +85,32 @@ TEST_CASE("file: errors name the file") {
         folder / "a/b: cannot be written (Not a directory)");
 }
 
+TEST_CASE("file: errors are one line of UTF-8, whatever the file holds") {
+  const auto shown = [](const std::string& cell) {
+    const std::string error = error_of([&] { parse_csv("1\n" + cell); });
+    const std::string before = "csv: line 2, column 1: not a number ('";
+    CHECK(error.substr(0, before.size()) == before);
+    return error.substr(before.size(), error.size() - before.size() - 2);
+  };
+  for (const char* text : {"plain", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "\xc2\xa0",
+                           "\xed\x9f\xbf", "\xee\x80\x80", "\xf4\x8f\xbf\xbf"})
+    CHECK(shown(text) == text);
+  CHECK(shown("a\x1b[2Jb") == "a\\x1b[2Jb");
+  CHECK(shown("a\x7f") == "a\\x7f");
+  CHECK(shown("\xc2\x9b") == "\\xc2\\x9b");           // a control character of two bytes
+  CHECK(shown("\x9b") == "\\x9b");                    // no first byte
+  CHECK(shown("\xff") == "\\xff");                    // nor this
+  CHECK(shown("\xc3") == "\\xc3");                    // cut
+  CHECK(shown("\xc3(") == "\\xc3(");                  // no second byte
+  CHECK(shown("\xe0\x9f\xbf") == "\\xe0\\x9f\\xbf");  // overlong
+  CHECK(shown("\xf0\x8f\xbf\xbf") == "\\xf0\\x8f\\xbf\\xbf");
+  CHECK(shown("\xed\xa0\x80") == "\\xed\\xa0\\x80");           // a surrogate
+  CHECK(shown("\xf4\x90\x80\x80") == "\\xf4\\x90\\x80\\x80");  // above the last character
+  CHECK(shown(std::string(81, 'x')) == std::string(80, 'x') + "...");
+  CHECK(shown(std::string(80, 'x')) == std::string(80, 'x'));
+  CHECK(shown("x" + std::string(90, '\x01')).size() == 81 + 3);
+}
+
 TEST_CASE("file: larger than memory is refused before it is read") {
   const Folder folder;
   const std::string path = folder / "huge";

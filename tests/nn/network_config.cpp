@@ -126,6 +126,8 @@ TEST_CASE("network_config: errors of keys and types") {
       {grid(R"("wrap_mode": "mirror")"), "connectivity: unknown wrap mode (mirror; clamp or wrap)"},
       {grid(R"("offset_order": "far")"),
        "connectivity: unknown offset order (far; reference or distance)"},
+      {grid(R"("pattern": "a\nb")"),
+       "connectivity: unknown pattern (a\\x0ab; local, random or hash)"},
       {R"({"shape": "8"})", "geo_sparse: shape needs two sizes (has 1)"},
       {R"({"shape": "8x"})", "network: shape needs [H, W] or \"HxW\""},
       {R"({"shape": "8y8"})", "network: shape needs [H, W] or \"HxW\""},

@@ -240,6 +240,6 @@ TEST_CASE("safetensors: reading and writing name their errors") {
         }) == "safetensors: tensor '__metadata__' occurs twice");
   CHECK(error_of([&] {
           write_safetensors(path, {{"\xff", Tensor({1})}});
-        }) == "safetensors: tensor name is not UTF-8 ('\xff')");
+        }) == "safetensors: tensor name is not UTF-8 ('\\xff')");
   CHECK(read_file(path) == "short");
 }
