@@ -50,9 +50,6 @@ std::string one_line(const std::string& text);  // control characters as \xHH
 // Throws unless a file of this name can be made or replaced, before there is anything to write.
 void require_writable(const std::string& path);
 
-// Build, machine and devices as one JSON object: `sinew info --json`, and env.json of a run.
-std::string environment_json();
-
 void add_train(CLI::App& app);
 void add_predict(CLI::App& app);
 void add_evaluate(CLI::App& app);

@@ -1,49 +1,59 @@
 // sinew info: what this build and this machine are.
-#include <cstdio>
-#include <fstream>
-#include <nlohmann/json.hpp>
+#include <algorithm>
+#include <memory>
 #include <string>
 
 #include "command.h"
-#include "sinew/device.h"
+#include "environment.h"
 
 namespace sinew::tools {
 namespace {
 
-std::string processor() {
-  std::ifstream cpuinfo("/proc/cpuinfo");
-  for (std::string line; std::getline(cpuinfo, line);)
-    if (line.rfind("model name", 0) == 0 && line.find(": ") != std::string::npos)
-      return line.substr(line.find(": ") + 2);
-  return "unknown";
+using Json = nlohmann::ordered_json;
+
+struct Info {
+  RunFlags run;
+  bool json = false;
+};
+
+// "a, b" of a list, "key value, key value" of an object, "none" of nothing.
+std::string plain(const Json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_null() || (value.is_array() && value.empty())) return "none";
+  if (!value.is_structured()) return value.dump();
+  std::string out;
+  for (const auto& item : value.items())
+    out += (out.empty() ? "" : ", ") + (value.is_object() ? item.key() + " " : "") +
+           plain(item.value());
+  return out;
 }
 
-void print_info() {
-  std::printf("sinew %s\n", SINEW_VERSION);
-  std::printf("compiler          %s\n", __VERSION__);
-  std::printf("processor         %s\n", processor().c_str());
-  std::printf("threads           %d\n", threads());
-  std::printf("instruction sets ");
-  for (Isa level : {Isa::generic, Isa::avx2, Isa::avx512})
-    if (supports(level)) std::printf(" %s", name(level));
-  std::printf(" (uses %s)\n", name(isa()));
+std::string as_text(const Json& record) {
+  std::string out;
+  for (const auto& [key, value] : record.items()) {
+    std::string name = key;
+    std::replace(name.begin(), name.end(), '_', ' ');
+    name.resize(20, ' ');
+    out += name + plain(value) + "\n";
+  }
+  return out;
+}
+
+void show(const Info& info) {
+  info.run.apply();
+  const Json record = environment();
+  print(info.run, info.json ? record.dump(1) + "\n" : as_text(record));
 }
 
 }  // namespace
 
-std::string environment_json() {
-  nlohmann::ordered_json out;
-  out["version"] = SINEW_VERSION;
-  out["compiler"] = __VERSION__;
-  out["processor"] = processor();
-  out["threads"] = threads();
-  out["isa"] = name(isa());
-  return out.dump(1) + "\n";
-}
-
 void add_info(CLI::App& app) {
-  CLI::App* info = app.add_subcommand("info", "Show version, compiler, processor and threads");
-  info->callback(print_info);
+  const auto info = std::make_shared<Info>();
+  CLI::App* sub = add_command(app, "info", "Show version, build, processor, memory and devices",
+                              "sinew info --json");
+  sub->add_flag("--json", info->json, "print JSON");
+  add_run_flags(*sub, info->run);
+  sub->callback([info] { show(*info); });
 }
 
 }  // namespace sinew::tools

@@ -1,21 +1,16 @@
 // sinew params: parameter counts of a network, by formula and as built, and dense networks of
-// matched size. Formulas: params.h.
+// matched size. Formulas: params.h; widths: compare.h.
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "command.h"
 #include "network_flags.h"
-#include "sinew/params.h"
+#include "sinew/compare.h"
 
 namespace sinew::tools {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-struct Match {
-  const char* name;
-  WidthMatch match;
-};
 
 struct Params {
   RunFlags run;
@@ -23,34 +18,23 @@ struct Params {
   bool json = false;
 };
 
-int64_t analytic(const NetworkConfig& c) {
-  const DenseNetSize dense{c.input_dim, c.output_dim, c.depth};
-  switch (c.model) {
-    case ModelKind::geo_sparse:
-      return geo_net_parameters({c.input_dim, c.output_dim, c.depth, c.connectivity.k, c.bias})
-          .analytic;
-    case ModelKind::mlp: return mlp_parameters(dense, c.hidden_dim).analytic;
-    case ModelKind::dense_residual: return dense_residual_parameters(dense, c.hidden_dim).analytic;
-  }
-  return 0;
+int64_t analytic_dense(const NetworkConfig& c) {
+  const DenseNetSize size{c.input_dim, c.output_dim, c.depth};
+  return c.model == ModelKind::mlp ? mlp_parameters(size, c.hidden_dim).analytic
+                                   : dense_residual_parameters(size, c.hidden_dim).analytic;
 }
 
-// Dense nets of the network's depth, residual ones with its norm, closest to `target` parameters.
-std::vector<Match> matches(const NetworkConfig& c, int64_t target) {
-  const auto size = [&](const std::string& norm, const char* activation) {
-    return DenseNetSize{c.input_dim, c.output_dim, c.depth, norm_multiplier(norm),
-                        activation_multiplier(activation)};
-  };
-  const char* norm = name(c.norm);
-  return {{"dense_resrelu", match_dense_residual_width(target, size(norm, "relu"))},
-          {"dense_respsann", match_dense_residual_width(target, size(norm, "psann"))},
-          {"dense_relu", match_mlp_width(target, size("none", "relu"))},
-          {"dense_psann", match_mlp_width(target, size("none", "psann"))}};
+// geo_sparse and the dense networks that match it; none for a dense network.
+std::vector<Contender> matched(const NetworkConfig& c) {
+  if (c.model != ModelKind::geo_sparse) return {};
+  return contenders(
+      c, {.baselines = {"dense_resrelu", "dense_respsann", "dense_relu", "dense_psann"}});
 }
 
 Json as_json(const NetworkConfig& config, Network& net) {
   Json out;
-  out["params_analytic"] = analytic(config);
+  const std::vector<Contender> models = matched(config);
+  out["params_analytic"] = models.empty() ? analytic_dense(config) : models[0].parameters.analytic;
   out["params_empirical"] = net.parameter_count();
   out["params_trainable"] = net.trainable_count();
   out["layers"] = Json::array();
@@ -61,12 +45,13 @@ Json as_json(const NetworkConfig& config, Network& net) {
          {"params", p.tensor->numel()},
          {"trainable", p.trainable}});
   out["matched"] = Json::array();
-  for (const Match& m : matches(config, net.parameter_count()))
-    out["matched"].push_back({{"name", m.name},
-                              {"width", m.match.width},
-                              {"params_empirical", m.match.parameters},
-                              {"param_mismatch", m.match.mismatch},
-                              {"param_mismatch_ratio", m.match.ratio}});
+  for (const Contender& m : models)
+    if (m.match)
+      out["matched"].push_back({{"name", m.name},
+                                {"width", m.match->width},
+                                {"params_empirical", m.match->parameters},
+                                {"param_mismatch", m.match->mismatch},
+                                {"param_mismatch_ratio", m.match->ratio}});
   return out;
 }
 
@@ -90,6 +75,7 @@ std::string as_text(const Json& counts) {
     out += padded(layer["name"].get<std::string>(), 31) + " " + padded(Shape(shape).str(), 15) +
            " " + right(number(layer["params"]), 12) + (layer["trainable"] ? "" : "  frozen") + "\n";
   }
+  if (counts["matched"].empty()) return out;
   out += "\n" + padded("matched dense", 18) + right("width", 8) + right("parameters", 12) +
          right("mismatch", 10) + "\n";
   for (const Json& m : counts["matched"]) {

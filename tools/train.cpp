@@ -7,6 +7,7 @@
 
 #include "command.h"
 #include "dataset.h"
+#include "environment.h"
 #include "network_flags.h"
 #include "progress.h"
 #include "run_folder.h"
@@ -236,7 +237,7 @@ std::string TrainCommand::epoch_line(const EpochRecord& r) const {
 }
 
 void TrainCommand::train() {
-  folder_->write_settings(settings_, environment_json());
+  folder_->write_settings(settings_, environment().dump(1) + "\n");
   const int64_t total = options_.epochs * trainer_->steps_per_epoch();
   bool finished = false;
   {

@@ -1,0 +1,77 @@
+// The record of a machine. Sources: /proc/cpuinfo, uname, sysconf; the NVIDIA driver and its
+// devices as its kernel module shows them under /proc/driver/nvidia.
+#include "environment.h"
+
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <ctime>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "commit.h"
+#include "sinew/device.h"
+
+namespace sinew::tools {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// What stands behind the colon of the first line that starts with `key`; else null.
+Json field(const std::string& path, const std::string& key) {
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) {
+    const size_t colon = line.find(':');
+    if (line.rfind(key, 0) != 0 || colon == std::string::npos) continue;
+    const size_t start = line.find_first_not_of(" \t", colon + 1);
+    return start == std::string::npos ? Json() : Json(line.substr(start));
+  }
+  return nullptr;
+}
+
+std::string timestamp() {
+  const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  std::tm utc{};
+  gmtime_r(&now, &utc);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+  return text;
+}
+
+Json nvidia_devices() {
+  Json devices = Json::array();
+  std::error_code error;
+  for (const auto& gpu : std::filesystem::directory_iterator("/proc/driver/nvidia/gpus", error))
+    devices.push_back(field(gpu.path() / "information", "Model"));
+  return devices;
+}
+
+}  // namespace
+
+Json environment() {
+  utsname system{};
+  uname(&system);
+  Json levels = Json::array();
+  for (const Isa level : {Isa::generic, Isa::avx2, Isa::avx512})
+    if (supports(level)) levels.push_back(name(level));
+  return {
+      {"timestamp", timestamp()},
+      {"hostname", system.nodename},
+      {"platform", std::string(system.sysname) + " " + system.release + " " + system.machine},
+      {"version", SINEW_VERSION},
+      {"commit", SINEW_COMMIT},
+      {"build", Json::parse(SINEW_BUILD)},
+      {"compiler", SINEW_COMPILER},
+      {"processor", field("/proc/cpuinfo", "model name")},
+      {"instruction_sets", levels},
+      {"isa", name(isa())},
+      {"threads", threads()},
+      {"memory_total_bytes", static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE)},
+      {"cuda_build", nullptr},
+      {"driver", field("/proc/driver/nvidia/version", "NVRM version")},
+      {"devices", nvidia_devices()}};
+}
+
+}  // namespace sinew::tools

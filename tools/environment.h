@@ -1,0 +1,12 @@
+// What this build and this machine are: for `sinew info` and for the records of runs.
+#pragma once
+#include <nlohmann/json.hpp>
+
+namespace sinew::tools {
+
+// timestamp (UTC), hostname, platform, version, commit, build {type, isa, static, gzip}, compiler,
+// processor, instruction_sets, isa and threads (of this thread), memory_total_bytes, cuda_build,
+// driver, devices. What is not there is null.
+nlohmann::ordered_json environment();
+
+}  // namespace sinew::tools
