@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Prints 'N passed, N failed' for Meson's testlog.json; exits 1 if a test failed or none ran.
 
-A doctest program counts with its test cases, any other test as one.
+A doctest program and one of Python's unittest count with their test cases, any other test as one.
 """
 import json
 import os
@@ -9,6 +9,7 @@ import re
 import sys
 
 CASES = re.compile(r"test cases: *\d+ *\| *(\d+) passed *\| *(\d+) failed")
+RAN = re.compile(r"(?m)^Ran (\d+) tests? in .*\n\n(?:OK|FAILED) ?(?:\((.*)\))?$")
 
 
 def count(line):
@@ -18,7 +19,14 @@ def count(line):
         return 0, 0
     ok = test["result"] in ("OK", "EXPECTEDFAIL")
     cases = CASES.search(test.get("stdout") or "")
-    passed, failed = map(int, cases.groups()) if cases else (int(ok), int(not ok))
+    ran = RAN.search(test.get("stderr") or "")
+    passed, failed = int(ok), int(not ok)
+    if cases:
+        passed, failed = map(int, cases.groups())
+    elif ran:
+        numbers = dict(part.split("=") for part in (ran[2] or "").split(", ") if part)
+        failed = sum(int(numbers.get(kind, 0)) for kind in ("failures", "errors"))
+        passed = max(0, int(ran[1]) - failed - int(numbers.get("skipped", 0)))
     return passed, failed if ok else max(failed, 1)
 
 

@@ -55,6 +55,8 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   catch_signals();
   add_train(app);
+  add_predict(app);
+  add_evaluate(app);
   add_params(app);
   add_info(app);
   return run(app, argc, argv);

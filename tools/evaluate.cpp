@@ -1,0 +1,136 @@
+// sinew evaluate: a model's figures of merit on data with known targets. Formulas: metrics.h.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "command.h"
+#include "inference.h"
+#include "sinew/metrics.h"
+#include "sinew/ops.h"
+
+namespace sinew::tools {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct Evaluate {
+  RunFlags run;
+  ModelFlags model;
+  DataFlags data;
+  int64_t batch_size = 4096;
+  bool json = false;
+};
+
+// Where the labels come from, for messages.
+const std::string& target_file(const DataFlags& flags) {
+  return flags.target.empty() ? flags.data : flags.target;
+}
+
+// Labels as positions among the model's classes.
+Tensor positions(const Dataset& data, const Model& model, const std::string& file) {
+  std::vector<int32_t> out;
+  for (const int64_t label : whole_labels(data.y, file)) {
+    const auto found = std::find(model.classes.begin(), model.classes.end(), label);
+    if (found == model.classes.end())
+      throw Error(file + ": row " + std::to_string(out.size() + 1) + ": the model has no class " +
+                  std::to_string(label));
+    out.push_back(static_cast<int32_t>(found - model.classes.begin()));
+  }
+  return Tensor::from(out, {static_cast<int64_t>(out.size())});
+}
+
+Json classification(const Model& model, const Tensor& logits, const Tensor& labels) {
+  const ClassMetrics m = class_metrics(logits, labels);
+  Json classes = Json::array();
+  for (size_t i = 0; i < m.classes.size(); ++i)
+    classes.push_back({{"label", model.classes[i]},
+                       {"precision", m.classes[i].precision},
+                       {"recall", m.classes[i].recall},
+                       {"f1", m.classes[i].f1},
+                       {"support", m.classes[i].support}});
+  return {{"rows", logits.dim(0)},
+          {"loss", model.loss(logits, labels).value()},
+          {"accuracy", m.accuracy},
+          {"classes", classes},
+          {"confusion", m.confusion}};
+}
+
+// The loss is that of training: of scaled values where the model scales its targets.
+Json regression(const Model& model, const Tensor& y, const Tensor& target) {
+  const RegressionMetrics m = regression_metrics(y, target);
+  const auto scaled = [&](const Tensor& t) {
+    return model.y_scaler ? model.y_scaler->apply(t) : t;
+  };
+  return {{"rows", y.dim(0)}, {"loss", model.loss(scaled(y), scaled(target)).value()},
+          {"mse", m.mse},     {"rmse", m.rmse},
+          {"mae", m.mae},     {"smape", m.smape},
+          {"r2", m.r2}};
+}
+
+std::string format(const char* pattern, double value) {
+  char text[64];
+  std::snprintf(text, sizeof text, pattern, value);
+  return text;
+}
+
+std::string as_text(const Json& figures) {
+  std::string out;
+  for (const auto& [key, value] : figures.items()) {
+    if (value.is_array()) continue;
+    out += (key + "          ").substr(0, 10);
+    out += key == "accuracy"           ? format("%.1f %%", 100 * value.get<double>())
+           : value.is_number_integer() ? value.dump()
+                                       : format("%.6g", value.get<double>());
+    out += "\n";
+  }
+  if (!figures.contains("classes")) return out;
+  out += "\n     class  precision     recall         f1    support\n";
+  for (const Json& row : figures["classes"]) {
+    char text[160];
+    std::snprintf(text, sizeof text, "%10lld %10.4f %10.4f %10.4f %10lld\n",
+                  row["label"].get<long long>(), row["precision"].get<double>(),
+                  row["recall"].get<double>(), row["f1"].get<double>(),
+                  row["support"].get<long long>());
+    out += text;
+  }
+  return out;
+}
+
+void run(const Evaluate& e) {
+  e.run.apply();
+  const Model model = read_model(e.model, e.run.dtype());
+  const Dataset data = read_dataset(e.data, e.run.dtype(), names_of(model));
+  const std::string& file = target_file(e.data);
+  require_inputs(model.config, data.x, data.grid, e.data.data);
+  const bool classifies = model.loss.kind == LossKind::cross_entropy;
+  if (!classifies && data.y.dim(1) != model.config.output_dim)
+    throw Error(file + ": has " + std::to_string(data.y.dim(1)) + " targets, the network " +
+                std::to_string(model.config.output_dim) + " outputs");
+  const Tensor target = classifies ? positions(data, model, file) : data.y;
+
+  work_starts();
+  const Tensor y = predict_rows(model, data.x, e.batch_size);
+  const Json figures = classifies ? classification(model, y, target) : regression(model, y, target);
+  print(e.run, e.json ? figures.dump(1) + "\n" : as_text(figures));
+}
+
+}  // namespace
+
+void add_evaluate(CLI::App& app) {
+  const auto e = std::make_shared<Evaluate>();
+  CLI::App* sub = add_command(app, "evaluate", "Measure a trained model on data with known targets",
+                              "sinew evaluate --model run --data x.npy --target t.npy");
+  sub->add_option("--model", e->model.model, "folder of a trained model")->required();
+  add_data_flags(*sub, e->data);
+  sub->add_option("--batch-size", e->batch_size, "rows at once")
+      ->capture_default_str()
+      ->check(CLI::Range(int64_t{1}, std::numeric_limits<int64_t>::max()));
+  sub->add_flag("--json", e->json, "print JSON");
+  add_run_flags(*sub, e->run);
+  sub->callback([e] { run(*e); });
+}
+
+}  // namespace sinew::tools

@@ -1,0 +1,103 @@
+// sinew predict: a model's outputs for a file of inputs.
+#include <limits>
+#include <memory>
+#include <numeric>
+#include <string>
+
+#include "command.h"
+#include "inference.h"
+#include "sinew/io.h"
+#include "sinew/ops.h"
+
+namespace sinew::tools {
+namespace {
+
+struct Predict {
+  RunFlags run;
+  ModelFlags model;
+  DataFlags data;  // of --input
+  std::string output, kind = "raw";
+  int64_t batch_size = 4096;
+};
+
+// The model's label of each output; their positions where it has none.
+std::vector<int32_t> labels_of(const Model& model) {
+  std::vector<int32_t> out;
+  for (const int64_t label : model.classes) {
+    if (label != static_cast<int32_t>(label))
+      throw Error("a class of the model is no 32-bit number (" + std::to_string(label) + ")");
+    out.push_back(static_cast<int32_t>(label));
+  }
+  if (!out.empty()) return out;
+  out.resize(static_cast<size_t>(model.config.output_dim));
+  std::iota(out.begin(), out.end(), 0);
+  return out;
+}
+
+// y (N, outputs) as --output-kind wants it.
+Tensor answer(const std::string& kind, const Tensor& y, const std::vector<int32_t>& labels) {
+  if (kind == "proba") return softmax(y);
+  if (kind == "raw") return y;
+  const auto count = static_cast<int64_t>(labels.size());
+  return gather(Tensor::from(labels, {count}), argmax(y));
+}
+
+void write(const Predict& p, const Model& model, const Tensor& y) {
+  const bool csv = p.output.size() > 4 && p.output.compare(p.output.size() - 4, 4, ".csv") == 0;
+  if (!csv) return write_npy(p.output, y);
+  Table table{{}, y.rank() == 1 ? reshape(y, {y.dim(0), 1}) : y};
+  if (model.targets.size() == static_cast<size_t>(table.values.dim(1)))
+    table.columns = model.targets;
+  write_csv(p.output, table);
+}
+
+void run(const Predict& p) {
+  p.run.apply();
+  if (p.model.model.empty() && p.model.config.empty())
+    throw Error("needs --model, or --config and --weights");
+  const Model model = read_model(p.model, p.run.dtype());
+  const bool classifies = p.model.model.empty() || model.loss.kind == LossKind::cross_entropy;
+  if (p.kind != "raw" && !classifies)
+    throw Error("--output-kind " + p.kind + ": the model is no classifier (loss " +
+                name(model.loss.kind) + ")");
+  const std::vector<int32_t> labels = p.kind == "class" ? labels_of(model) : std::vector<int32_t>();
+  const Inputs inputs = read_inputs(p.data.data, p.data, p.run.dtype(), names_of(model));
+  require_inputs(model.config, inputs.x, inputs.grid, p.data.data);
+  require_writable(p.output);
+
+  work_starts();
+  Tensor y = answer(p.kind, predict_rows(model, inputs.x, p.batch_size), labels);
+  if (y.dtype() == DType::f64) y = cast(y, DType::f32);
+  write(p, model, y);
+}
+
+}  // namespace
+
+void add_predict(CLI::App& app) {
+  const auto p = std::make_shared<Predict>();
+  CLI::App* sub = add_command(app, "predict", "Apply a trained network to a file of inputs",
+                              "sinew predict --model run --input x.npy --output y.npy");
+  auto* model = sub->add_option("--model", p->model.model, "folder of a trained model");
+  auto* config = sub->add_option("--config", p->model.config, "JSON of a network")->excludes(model);
+  auto* weights = sub->add_option("--weights", p->model.weights, "its state as safetensors")
+                      ->needs(config)
+                      ->excludes(model);
+  config->needs(weights);
+  add_switch(*sub, "strict", p->model.strict, "--weights may hold no other tensors");
+  sub->add_option("--input", p->data.data,
+                  "inputs (N, n) or (N, H, W): NPY, IDX or CSV, or their .gz")
+      ->required();
+  sub->add_option("--output", p->output, "NPY, or CSV if the name ends in .csv")->required();
+  sub->add_option("--batch-size", p->batch_size, "rows at once")
+      ->capture_default_str()
+      ->check(CLI::Range(int64_t{1}, std::numeric_limits<int64_t>::max()));
+  sub->add_option("--output-kind", p->kind,
+                  "raw (outputs in the target's units), class (labels) or proba (softmax)")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"raw", "class", "proba"}));
+  add_value_flags(*sub, p->data);
+  add_run_flags(*sub, p->run);
+  sub->callback([p] { run(*p); });
+}
+
+}  // namespace sinew::tools
