@@ -24,7 +24,8 @@ extern "C" void on_signal(int signal) {
 }
 
 std::string refuse(const char* instead) {
-  throw CLI::ValidationError("float16 is not supported; use " + std::string(instead));
+  throw CLI::ValidationError("--dtype float16 and --amp-dtype float16 are not supported; use " +
+                             std::string(instead));
 }
 
 }  // namespace
@@ -88,14 +89,18 @@ void add_run_flags(CLI::App& sub, RunFlags& flags) {
          "bfloat16, the only type of --amp")
       ->check(CLI::IsMember({"bfloat16", "float16"}))
       ->group(aliases);
-  const auto meaningless = [&](const char* names, const char* instead) {
-    sub.add_flag_function(
-           names, [instead](std::int64_t) { throw CLI::ValidationError(std::string(instead)); }, "")
+  const auto meaningless = [&](const std::string& flag, const char* instead) {
+    sub.add_option_function<std::string>(
+           flag,
+           [flag, instead](const std::string&) {
+             throw CLI::ValidationError(flag + " has no meaning here: " + instead);
+           })
+        ->expected(0, 1)
         ->group("");
   };
-  meaningless("--compile,--compile-backend,--compile-mode",
-              "there is nothing to compile here; --graph records steps");
-  meaningless("--num-workers", "data are in memory here; --threads sets the CPU threads");
+  for (const char* flag : {"--compile", "--compile-backend", "--compile-mode"})
+    meaningless(flag, "nothing is compiled; --graph records steps");
+  meaningless("--num-workers", "data are in memory; --threads sets the CPU threads");
 }
 
 void RunFlags::apply() const {
@@ -111,6 +116,7 @@ DType RunFlags::dtype() const { return precision == "f64" ? DType::f64 : DType::
 CLI::App* add_command(CLI::App& app, const char* name, const char* what, const char* example) {
   CLI::App* sub = app.add_subcommand(name, what);
   sub->footer("Example: " + std::string(example));
+  sub->option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   return sub;
 }
 

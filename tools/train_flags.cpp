@@ -30,7 +30,7 @@ void TrainFlags::add_to(CLI::App& sub) {
   number("--weight-decay", weight_decay_, "decoupled for adamw, L2 for adam and sgd");
   number("--seed", seed, "of initial weights, then the order of rows; of the validation split");
   number("--optimizer", optimizer_, "adamw, adam or sgd");
-  number("--betas", betas_, "of adamw and adam")->delimiter(',')->expected(2);
+  number("--betas", betas_, "of adamw and adam")->delimiter(',')->expected(1, 2);
   number("--eps", eps_, "of adamw and adam");
   number("--momentum", momentum_, "of sgd");
   number("--schedule", curve_, "learning rate over the steps: constant, linear, cosine or step");
@@ -91,6 +91,7 @@ void TrainFlags::add_data_and_files(CLI::App& sub) {
 
 TrainOptions TrainFlags::options(const RunFlags& run, bool integer_target) const {
   TrainOptions o;
+  if (betas_.size() != 2) throw Error("--betas needs two numbers, like 0.9,0.999");
   o.epochs = epochs_;
   o.batch_size = batch_size_;
   o.optimizer = parse_optimizer(optimizer_);

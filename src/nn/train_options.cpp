@@ -116,7 +116,9 @@ void Trainer::check(const Network& net, const TrainData& data, const TrainOption
     if (!(v > 0) || !std::isfinite(v))
       fail("beta or delta of the loss is not a number > 0 (" + std::to_string(v) + ")");
   check_rows("training", net, o.loss, data.x, data.y);
-  o.schedule.at(0, o.epochs * Batches(data.x, data.y, o.batch_size).count());
+  const int64_t steps = Batches(data.x, data.y, o.batch_size).count();
+  if (o.epochs > INT32_MAX) fail("epochs above 2^31 (" + std::to_string(o.epochs) + ")");
+  o.schedule.at(0, o.epochs * steps);
   if (data.val_x.defined() != data.val_y.defined()) fail("validation needs both x and y");
   if (data.val_x.defined()) check_rows("validation", net, o.loss, data.val_x, data.val_y);
 }

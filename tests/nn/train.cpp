@@ -233,6 +233,8 @@ TEST_CASE("train: the choices have names, and wrong options are errors") {
   };
   const auto nothing = [](TrainOptions&) {};
   CHECK(error([](TrainOptions& o) { o.epochs = 0; }) == "train: epochs below 1 (0)");
+  CHECK(error([](TrainOptions& o) { o.epochs = INT64_MAX; }) ==
+        "train: epochs above 2^31 (9223372036854775807)");
   CHECK(error([](TrainOptions& o) { o.patience = -1; }) == "train: patience below 0 (-1)");
   CHECK(error([](TrainOptions& o) { o.clip_norm = -1; }) ==
         "train: clip_norm is not a number >= 0");
