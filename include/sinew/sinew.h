@@ -5,6 +5,7 @@
 #include "sinew/device.h"
 #include "sinew/dtype.h"
 #include "sinew/error.h"
+#include "sinew/estimator.h"
 #include "sinew/geo.h"
 #include "sinew/io.h"
 #include "sinew/metrics.h"
