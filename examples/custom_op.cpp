@@ -99,7 +99,11 @@ std::pair<double, double> train(int steps) {
 
 }  // namespace
 
-int main() {
+int main(int argc, char**) {
+  if (argc > 1) {
+    std::fputs("custom_op takes no arguments\n", stderr);
+    return 2;
+  }
   const double error = gradient_error();
   std::printf("snake(x, a) = x + sin^2(a x) / a\n");
   std::printf("gradient against central differences: relative error %.1e\n", error);

@@ -141,6 +141,7 @@ Data split(const Digits& digits, const Flags& flags, int seed) {
 }
 
 void compare(const Flags& flags) {
+  require_writable(flags.out);
   const Digits digits = read_digits(flags.csv);
   if (digits.labels.numel() <= training_rows) throw Error(flags.csv + ": needs more than 898 rows");
   const NetworkConfig geo = geo_sparse_config(), dense = dense_config(parameter_count(geo));

@@ -183,8 +183,14 @@ void print_samples(const Digits& digits, const std::vector<int32_t>& predictions
   draw_digits(digits, predictions, wrong);
 }
 
-void write_curves(const std::string& folder, const std::vector<Contender>& contenders) {
+void require_writable(const std::string& folder) {
   std::filesystem::create_directories(folder);
+  const std::string probe = folder + "/.sinew-probe";
+  write_file(probe, "");
+  std::filesystem::remove(probe);
+}
+
+void write_curves(const std::string& folder, const std::vector<Contender>& contenders) {
   write_file(folder + "/curves.csv", curves_csv(contenders));
   write_file(folder + "/curves.gp", gnuplot_script(contenders));
   std::filesystem::current_path(folder);  // so that no file name needs quoting

@@ -43,6 +43,9 @@ void print_table(const std::vector<Contender>& contenders);
 // Four digits that were read rightly and up to four that were not.
 void print_samples(const Digits& digits, const std::vector<int32_t>& predictions);
 
+// Makes the folder. Throws if it cannot be made or no file can be written there.
+void require_writable(const std::string& folder);
+
 // Writes curves.csv and the gnuplot script curves.gp to the folder, and draws curves.png if gnuplot
 // is installed. Says what it did.
 void write_curves(const std::string& folder, const std::vector<Contender>& contenders);

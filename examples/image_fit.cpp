@@ -14,11 +14,9 @@
 #include <cmath>
 #include <cstdio>
 
-#include "sinew/data.h"
 #include "sinew/error.h"
 #include "sinew/nn.h"
-#include "sinew/optim.h"
-#include "sinew/step.h"
+#include "sinew/train.h"
 
 using namespace sinew;
 
@@ -118,36 +116,23 @@ void run(const std::string& out, int epochs) {
   config.depth = 4;
   config.output_dim = 3;
   GeoSparseNet net(config, generator);
-  ParameterBlock block(net.parameters());
-  Adam optimizer(block);
-  Step step([&](const std::vector<Tensor>& batch) {
-    Tape tape;
-    block.watch(tape);
-    const Tensor loss = mse(net(batch[0], Mode::train), batch[1]);
-    block.backward(tape, loss);
-    optimizer.step();
-    return std::vector<Tensor>{loss};
-  });
-
   const Tensor x = coordinate_features(size), target = Tensor::from(draw(), {size * size, 3});
+  const Tensor fine = coordinate_features(size * zoom);
+  write_png(out, target, net(x), net(fine));  // what cannot be written is noticed before the work
   std::printf("Fitting %lld x %lld pixels with %lld parameters\n", static_cast<long long>(size),
               static_cast<long long>(size), static_cast<long long>(net.parameter_count()));
-  Batches batches(x, target, 256);
-  const Schedule schedule{.curve = Curve::cosine, .lr = 2e-2, .warmup_steps = 50};
-  const int64_t total = epochs * batches.count();
+  TrainOptions options{.epochs = epochs, .batch_size = 256, .optimizer = OptimizerKind::adam};
+  options.schedule = {.curve = Curve::cosine, .lr = 2e-2, .warmup_steps = 50};
+  Trainer trainer(net, {x, target}, options, generator);
   const auto start = std::chrono::steady_clock::now();
-  for (int epoch = 0; epoch < epochs; ++epoch) {
-    batches.shuffle(generator);
-    for (int64_t i = 0; i < batches.count(); ++i) {
-      optimizer.set_lr(schedule.at(epoch * batches.count() + i, total));
-      const Batch batch = batches[i];
-      step({batch.x, batch.y});
-    }
-    if (epochs < 10 || (epoch + 1) % (epochs / 10) == 0)
-      std::printf("epoch %4d of %d: %5.2f dB\n", epoch + 1, epochs, psnr(net(x), target));
-  }
+  fit(trainer, {.after_epoch = [&](const Trainer& t) {
+        const int64_t epoch = t.history().back().epoch;
+        if (epochs < 10 || epoch % (epochs / 10) == 0)
+          std::printf("epoch %4lld of %d: %5.2f dB\n", static_cast<long long>(epoch), epochs,
+                      psnr(net(x), target));
+      }});
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  write_png(out, target, net(x), net(coordinate_features(size * zoom)));
+  write_png(out, target, net(x), net(fine));
   std::printf("PSNR %.2f dB after %.1f s; wrote %s (picture | fit | fit on finer coordinates)\n",
               psnr(net(x), target), seconds.count(), out.c_str());
 }
