@@ -22,13 +22,23 @@ LINK = re.compile(r"\[[^]]*\]\(([^)]*)\)")
 SCRIPT = re.compile(r"(?:tools|\.ci)/\S+")
 
 
+def command_of(build, source):
+    with open(os.path.join(build, "compile_commands.json"), encoding="utf-8") as f:
+        command = next(c["command"] for c in json.load(f) if c["file"].endswith(source))
+    return shlex.split(command)
+
+
 def compiler(build):
     """Compiler, language and sanitizer flags of the library."""
-    with open(os.path.join(build, "compile_commands.json"), encoding="utf-8") as f:
-        command = next(c["command"] for c in json.load(f) if c["file"].endswith("core/tensor.cpp"))
-    words = shlex.split(command)
+    words = command_of(build, "core/tensor.cpp")
     first_option = next(i for i, word in enumerate(words) if word.startswith("-"))
     return words[:first_option] + [w for w in words if w.startswith(("-std=", "-fsanitize="))]
+
+
+def libraries(build):
+    """What the library needs beside itself."""
+    zlib = ["-lz"] if "-DSINEW_ZLIB" in command_of(build, "nn/gzip.cpp") else []
+    return [*zlib, "-pthread"]
 
 
 def anchors(text):
@@ -66,8 +76,8 @@ class Docs(unittest.TestCase):
                     f.write(code)
                 self.run_one(path, [*compiler(build_root), "-Wall", "-Wextra", "-Wpedantic",
                                     "-Werror", "-I", os.path.join(ROOT, "include"), source,
-                                    os.path.join(build_root, "libsinew.a"), "-pthread",
-                                    "-o", "program"], self.folder)
+                                    os.path.join(build_root, "libsinew.a"),
+                                    *libraries(build_root), "-o", "program"], self.folder)
                 self.run_one(path, ["./program"], self.folder)
 
     def test_commands(self):
