@@ -136,9 +136,15 @@ void read_mixed(const ConfigReader& reader, ActivationConfig& c) {
 }
 
 // --- writing ---
+// One value for all features as a number, which is what the reference takes.
+std::string initial(const std::vector<double>& values) {
+  return values.size() == 1 ? JsonWriter::json(values[0])
+                            : JsonWriter::list(values, JsonWriter::json);
+}
+
 void write_init(JsonWriter& out, const char* value, const std::string& stem,
                 const VectorInit& init) {
-  if (init.value) out.raw(value, JsonWriter::list(*init.value, JsonWriter::json));
+  if (init.value) out.raw(value, initial(*init.value));
   if (init.std > 0) out.number((stem + "_init_std").c_str(), init.std);
   if (init.range)
     out.raw((stem + "_range").c_str(), JsonWriter::list(*init.range, JsonWriter::json));
@@ -225,8 +231,7 @@ std::string to_json(const ActivationConfig& c) {
   write_bounds(out, "freq_bounds", c.sine.frequency_bounds);
   write_bounds(out, "damp_bounds", c.sine.decay_bounds);
   if (c.feature_dim != -1) out.integer("feature_dim", c.feature_dim);
-  if (c.phase != std::vector<double>{0})
-    out.raw("phase_init", JsonWriter::list(c.phase, JsonWriter::json));
+  if (c.phase != std::vector<double>{0}) out.raw("phase_init", initial(c.phase));
   if (!c.phase_trainable) out.flag("phase_trainable", false);
   write_init(out, "slope_init", "slope", c.slope);
   if (!c.slope_trainable) out.flag("slope_trainable", false);

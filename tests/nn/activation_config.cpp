@@ -108,10 +108,10 @@ TEST_CASE("activation_config: every key, and aliases behind their canonical keys
   CHECK(c.ratio_sum_tol == 0.01);
 
   const std::pair<const char*, const char*> pairs[] = {
-      {R"({"relu_slope_init": 3, "slope_init": 2})", "{\"slope_init\": [2]}"},
+      {R"({"relu_slope_init": 3, "slope_init": 2})", "{\"slope_init\": 2}"},
       {R"({"clip_at": 3, "clip_max": 2})", "{\"clip_max\": 2}"},
-      {R"({"damp_init": 3, "decay_init": 2})", "{\"decay_init\": [2]}"},
-      {R"({"freq_init": 3, "frequency_init": 2})", "{\"frequency_init\": [2]}"},
+      {R"({"damp_init": 3, "decay_init": 2})", "{\"decay_init\": 2}"},
+      {R"({"freq_init": 3, "frequency_init": 2})", "{\"frequency_init\": 2}"},
       {R"({"slope_learnable": false, "slope_trainable": true})", "{}"},
       {R"({"types": ["relu"], "activation_types": ["tanh"]})",
        "{\"activation_types\": [\"tanh\"]}"},
@@ -145,9 +145,9 @@ TEST_CASE("activation_config: writing and reading back") {
         R"({"freq_init_std": 0.25})", R"({"learnable": ["amplitude", "decay"]})",
         R"({"learnable": []})", R"({"decay_mode": "none"})", R"({"amp_bounds": [null, 2.5]})",
         R"({"freq_bounds": [0.1, null]})", R"({"damp_bounds": [0.1, 0.30000000000000004]})",
-        R"({"feature_dim": 2})", R"({"phase_init": [0, 1]})", R"({"phase_trainable": false})",
-        R"({"slope_init": [3]})", R"({"slope_trainable": false})", R"({"clip_max": 0.5})",
-        R"({"activation_types": ["psann", "gelu"]})",
+        R"({"feature_dim": 2})", R"({"phase_init": [0, 1]})", R"({"phase_init": 0.25})",
+        R"({"phase_trainable": false})", R"({"slope_init": 3})", R"({"slope_trainable": false})",
+        R"({"clip_max": 0.5})", R"({"activation_types": ["psann", "gelu"]})",
         R"({"ratio_sum_tol": 0.1, "mix_layout": "contiguous", "mix_seed": -1, "seed": 2})"})
     CHECK(to_json(parse(json)) == std::string(json));
 }
