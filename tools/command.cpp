@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -26,6 +27,20 @@ extern "C" void on_signal(int signal) {
 std::string refuse(const char* instead) {
   throw CLI::ValidationError("--dtype float16 and --amp-dtype float16 are not supported; use " +
                              std::string(instead));
+}
+
+// Bytes of the UTF-8 character that starts at `at`; 0 for a control character or no UTF-8.
+size_t printable_length(const std::string& text, size_t at) {
+  const auto byte = [&](size_t i) {
+    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u;
+  };
+  const unsigned first = byte(at);
+  if (first < 0x80) return first >= 0x20 && first != 0x7f ? 1 : 0;
+  const size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+  if (first < 0xc2 || first > 0xf4 || (first == 0xc2 && byte(at + 1) < 0xa0)) return 0;
+  for (size_t i = 1; i < length; ++i)
+    if ((byte(at + i) & 0xc0) != 0x80) return 0;
+  return length;
 }
 
 }  // namespace
@@ -138,11 +153,12 @@ void notice(const RunFlags& flags, const std::string& text) {
 
 std::string one_line(const std::string& text) {
   std::string out;
-  for (const char c : text) {
+  for (size_t at = 0; at < text.size();) {
+    const size_t length = printable_length(text, at);
     char code[8];
-    std::snprintf(code, sizeof code, "\\x%02x", static_cast<unsigned char>(c));
-    out +=
-        static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? std::string(code) : std::string(1, c);
+    std::snprintf(code, sizeof code, "\\x%02x", static_cast<unsigned char>(text[at]));
+    out += length > 0 ? text.substr(at, length) : code;
+    at += std::max(length, size_t{1});
   }
   return out;
 }

@@ -45,7 +45,8 @@ CLI::Option* add_switch(CLI::App& sub, const std::string& name, bool& value, con
 void print(const RunFlags& flags, const std::string& text);
 // One line on stderr unless --quiet.
 void notice(const RunFlags& flags, const std::string& text);
-std::string one_line(const std::string& text);  // control characters as \xHH
+// Control characters and what is no UTF-8 as \xHH.
+std::string one_line(const std::string& text);
 
 // Throws unless a file of this name can be made or replaced, before there is anything to write.
 void require_writable(const std::string& path);

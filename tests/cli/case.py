@@ -136,7 +136,7 @@ class CliCase(unittest.TestCase):
         return name
 
     def run_program(self, *args, **options):
-        done = subprocess.run([PROGRAM, *map(str, args)], cwd=self.folder, timeout=120,
+        done = subprocess.run([PROGRAM, *(a if isinstance(a, bytes) else str(a) for a in args)], cwd=self.folder, timeout=120,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, check=False, **options)
         return Result(done.returncode, done.stdout.decode(), done.stderr.decode())

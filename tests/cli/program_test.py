@@ -44,8 +44,11 @@ class Program(CliCase):
         self.assertEqual(self.error("--bar"),
                          "sinew: error: unknown argument --bar (see --help)\n")
         self.assertIn("subcommand is required", self.error())
-        self.assertEqual(self.error("a\nb\x1b"),
-                         "sinew: error: unknown subcommand 'a\\x0ab\\x1b' (see sinew --help)\n")
+        for given, shown in (("a\nb\x1b", "a\\x0ab\\x1b"), ("h\u00fc\u20ac\U0001f600", None),
+                             (b"\xff\xe2\x82", "\\xff\\xe2\\x82"), (b"\xc2\x9b", "\\xc2\\x9b"),
+                             (b"\xc0\xaf\xc3", "\\xc0\\xaf\\xc3"), ("\x7f\xa0", "\\x7f\xa0")):
+            self.assertEqual(self.error(given), f"sinew: error: unknown subcommand "
+                             f"'{shown or given}' (see sinew --help)\n")
 
     def test_unknown_arguments_are_named(self):
         for name in self.subcommands():
