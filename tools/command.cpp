@@ -166,6 +166,7 @@ std::string one_line(const std::string& text) {
 void require_writable(const std::string& path) {
   struct stat status;
   const auto fail = [&](const char* fact) { throw Error(path + ": " + fact); };
+  if (path.empty()) throw Error("a file name is empty");
   if (stat(path.c_str(), &status) == 0) {
     if (S_ISDIR(status.st_mode)) fail("is a folder");
     if (access(path.c_str(), W_OK) != 0) fail("cannot be written");

@@ -136,9 +136,10 @@ class CliCase(unittest.TestCase):
         return name
 
     def run_program(self, *args, **options):
-        done = subprocess.run([PROGRAM, *(a if isinstance(a, bytes) else str(a) for a in args)], cwd=self.folder, timeout=120,
+        words = [a if isinstance(a, bytes) else str(a) for a in args]
+        done = subprocess.run([PROGRAM, *words], cwd=self.folder, timeout=120, check=False,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, check=False, **options)
+                              stderr=subprocess.PIPE, **options)
         return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
 
     def ok(self, *args, **options):

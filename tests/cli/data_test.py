@@ -46,8 +46,8 @@ class Inputs(CliCase):
 
     def test_idx_images_are_scaled(self):
         self.write("x.idx", idx([0, 51, 102, 255], (2, 1, 2)))
-        self.assertEqual(self.inputs("x.idx", 2), [[0, struct.unpack("f", struct.pack("f", .2))[0]],
-                                                   [struct.unpack("f", struct.pack("f", .4))[0], 1]])
+        f32 = lambda v: struct.unpack("f", struct.pack("f", v))[0]
+        self.assertEqual(self.inputs("x.idx", 2), [[0, f32(0.2)], [f32(0.4), 1]])
         self.assertEqual(self.inputs("x.idx", 2, "--idx-scale", "none"), [[0, 51], [102, 255]])
         self.assertEqual(self.inputs("x.idx", 2, "--idx-scale=unit")[1][1], 1)
         for code in (9, 11, 12, 13, 14):
@@ -56,7 +56,8 @@ class Inputs(CliCase):
         self.refused("x.idx", "--idx-scale", "--idx-scale", "half")
 
     def test_csv(self):
-        for text in ("1,2\n-3,4e0\n", "1,2\n-3,4", "a,b\n1,2\n-3,4\n", 'a,"b, c"\r\n1,2\r\n-3,4\r\n',
+        for text in ("1,2\n-3,4e0\n", "1,2\n-3,4", "a,b\n1,2\n-3,4\n",
+                     'a,"b, c"\r\n1,2\r\n-3,4\r\n',
                      "\ufeff 1 ,\t2\n\"-3\",+4\n", "1,x\n1,2\n-3,4\n"):
             self.write("x.csv", text)
             self.assertEqual(self.inputs("x.csv", 2), [[1, 2], [-3, 4]], text)
@@ -75,7 +76,8 @@ class Inputs(CliCase):
             self.write("plain", content)
             for name in ("x." + kind, "plain"):
                 self.assertEqual(self.inputs(name, 2, "--idx-scale", "none"), [[1, 2]])
-        for name, kind, says in (("x.npy", "csv", "not an NPY file"), ("x.idx", "npy", "not an IDX"),
+        for name, kind, says in (("x.npy", "csv", "not an NPY file"),
+                                 ("x.idx", "npy", "not an IDX file"),
                                  ("x.csv", "npy", "x.csv: csv: line 2, column 1: not a number")):
             self.write(name, contents[kind])
             self.refused(name, says)

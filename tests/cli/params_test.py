@@ -102,8 +102,8 @@ class Params(CliCase):
                    (("--offsets", "[]"), "offsets"),
                    (("--offsets", "[[0]]"), "offset"),
                    (("--offsets", "[[0,"), "--offsets: no valid JSON"),
-                   (("--wrap-mode", "mirror"), "--wrap-mode: connectivity: unknown wrap mode (mirror"),
-                   (("--offset-order", "random"), "--offset-order: connectivity: unknown offset order"),
+                   (("--wrap-mode", "mirror"), "--wrap-mode: connectivity: unknown wrap mode"),
+                   (("--offset-order", "random"), "--offset-order: connectivity: unknown offset"),
                    (("--no-include-self", "--radius", "0"), "no offset is left without (0, 0)"),
                    (("--no-allow-repeats", "--k", "9"), "too few different candidates (k 9"),
                    (("--distinct", "--k", "17"), "different candidates"),
@@ -125,7 +125,8 @@ class Params(CliCase):
                    (("--output-dim", "0"), "output_dim outside [1, 2^31) (0)")]
         for extra, says in refused:
             given = {flag for flag in extra if flag.startswith("--")}
-            base = [a for i in range(0, len(BASE), 2) if BASE[i] not in given for a in BASE[i:i + 2]]
+            base = [a for flag, value in zip(BASE[::2], BASE[1::2]) if flag not in given
+                    for a in (flag, value)]
             with self.subTest(extra):
                 self.assert_one_line_error(["params", *base, *extra], says=says)
 

@@ -145,7 +145,8 @@ class Predict(CliCase):
     def test_rank_3(self):
         config = dict(linear_config(6), shape=[2, 3])
         self.write("c.json", config)
-        self.write("w.safetensors", safetensors(linear_weights([[1, 10, 100, 1000, 1e4, 1e5]], [0])))
+        weights = linear_weights([[1, 10, 100, 1000, 1e4, 1e5]], [0])
+        self.write("w.safetensors", safetensors(weights))
         args = ("--config", "c.json", "--weights", "w.safetensors")
         self.write("x.npy", npy([1, 2, 3, 4, 5, 6], (1, 2, 3)))
         self.assertEqual(self.predict(*args)[1], [[654321]])
