@@ -282,4 +282,18 @@ std::vector<int64_t> whole_labels(const Tensor& y, const std::string& file) {
   return out;
 }
 
+Tensor label_positions(const Tensor& y, const std::vector<int64_t>& classes,
+                       const std::string& file) {
+  std::vector<int32_t> out;
+  for (const int64_t label : whole_labels(y, file)) {
+    const auto found = std::find(classes.begin(), classes.end(), label);
+    if (found == classes.end())
+      throw Error(file + ": row " + std::to_string(out.size() + 1) + ": label " +
+                  std::to_string(label) + " is none of the " + std::to_string(classes.size()) +
+                  " classes");
+    out.push_back(static_cast<int32_t>(found - classes.begin()));
+  }
+  return Tensor::from(out, {static_cast<int64_t>(out.size())});
+}
+
 }  // namespace sinew::tools

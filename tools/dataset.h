@@ -14,6 +14,8 @@ namespace sinew::tools {
 struct DataFlags {
   std::string data, target, target_column, idx_scale = "unit";
   bool allow_nonfinite = false;
+  // Where targets are: --target, or the CSV of --data.
+  const std::string& target_file() const { return target.empty() ? data : target; }
 };
 // --idx-scale, --allow-nonfinite; of every subcommand that reads data.
 void add_value_flags(CLI::App& sub, DataFlags& flags);
@@ -49,5 +51,9 @@ Inputs read_inputs(const std::string& path, const DataFlags& flags, DType dtype,
 // The single column of y (N, 1) as class labels. Throws, naming `file` and the row, for one that is
 // not whole or too large for y's type to tell it from its neighbours (2^24, in f64 2^53).
 std::vector<int64_t> whole_labels(const Tensor& y, const std::string& file);
+// The position of each label among `classes`, i32 (N). Throws, naming file and row, for another
+// one.
+Tensor label_positions(const Tensor& y, const std::vector<int64_t>& classes,
+                       const std::string& file);
 
 }  // namespace sinew::tools

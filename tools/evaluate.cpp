@@ -1,5 +1,4 @@
 // sinew evaluate: a model's figures of merit on data with known targets. Formulas: metrics.h.
-#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -23,24 +22,6 @@ struct Evaluate {
   int64_t batch_size = 4096;
   bool json = false;
 };
-
-// Where the labels come from, for messages.
-const std::string& target_file(const DataFlags& flags) {
-  return flags.target.empty() ? flags.data : flags.target;
-}
-
-// Labels as positions among the model's classes.
-Tensor positions(const Dataset& data, const Model& model, const std::string& file) {
-  std::vector<int32_t> out;
-  for (const int64_t label : whole_labels(data.y, file)) {
-    const auto found = std::find(model.classes.begin(), model.classes.end(), label);
-    if (found == model.classes.end())
-      throw Error(file + ": row " + std::to_string(out.size() + 1) + ": the model has no class " +
-                  std::to_string(label));
-    out.push_back(static_cast<int32_t>(found - model.classes.begin()));
-  }
-  return Tensor::from(out, {static_cast<int64_t>(out.size())});
-}
 
 Json classification(const Model& model, const Tensor& logits, const Tensor& labels) {
   const ClassMetrics m = class_metrics(logits, labels);
@@ -103,13 +84,13 @@ void run(const Evaluate& e) {
   e.run.apply();
   const Model model = read_model(e.model, e.run.dtype());
   const Dataset data = read_dataset(e.data, e.run.dtype(), names_of(model));
-  const std::string& file = target_file(e.data);
+  const std::string& file = e.data.target_file();
   require_inputs(model.config, data.x, data.grid, e.data.data);
   const bool classifies = model.loss.kind == LossKind::cross_entropy;
   if (!classifies && data.y.dim(1) != model.config.output_dim)
     throw Error(file + ": has " + std::to_string(data.y.dim(1)) + " targets, the network " +
                 std::to_string(model.config.output_dim) + " outputs");
-  const Tensor target = classifies ? positions(data, model, file) : data.y;
+  const Tensor target = classifies ? label_positions(data.y, model.classes, file) : data.y;
 
   work_starts();
   const Tensor y = predict_rows(model, data.x, e.batch_size);

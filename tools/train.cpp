@@ -27,7 +27,7 @@ class TrainCommand {
  private:
   void read_data();
   NetworkConfig network_over(const Dataset& data);
-  Tensor target(const Dataset& data, const std::string& file) const;
+  Tensor target(const Dataset& data, const DataFlags& files) const;  // or labels as positions
   void split_and_scale();
   void build_network();
   Settings settings() const;  // before a checkpoint changes the weights
@@ -80,14 +80,14 @@ void TrainCommand::read_data() {
   model_.targets = data.names.targets;
   model_.config = network_over(data);
   data_.x = data.x;
-  data_.y = target(data, data_flags_.target.empty() ? data_flags_.data : data_flags_.target);
+  data_.y = target(data, data_flags_);
   if (flags_.val_data.empty()) return;
   DataFlags files = data_flags_;
   files.data = flags_.val_data;
   files.target = flags_.val_target;
   const Dataset validation = read_dataset(files, dtype, data.names);
   data_.val_x = validation.x;
-  data_.val_y = target(validation, files.target.empty() ? files.data : files.target);
+  data_.val_y = target(validation, files);
 }
 
 // The flags' network on these data. The labels of a classifier are 0 .. output_dim - 1 where that
@@ -100,8 +100,7 @@ NetworkConfig TrainCommand::network_over(const Dataset& data) {
     return fit_to_data(config, data.x.dim(1), data.grid, data.y.dim(1));
   for (int64_t i = 0; i < config.output_dim; ++i) model_.classes.push_back(i);
   if (config.output_dim == 0) {
-    model_.classes =
-        whole_labels(data.y, data_flags_.target.empty() ? data_flags_.data : data_flags_.target);
+    model_.classes = whole_labels(data.y, data_flags_.target_file());
     std::sort(model_.classes.begin(), model_.classes.end());
     const auto end = std::unique(model_.classes.begin(), model_.classes.end());
     model_.classes.erase(end, model_.classes.end());
@@ -110,19 +109,10 @@ NetworkConfig TrainCommand::network_over(const Dataset& data) {
   return fit_to_data(config, data.x.dim(1), data.grid, outputs);
 }
 
-// Of a classifier the index of each label among the classes, i32.
-Tensor TrainCommand::target(const Dataset& data, const std::string& file) const {
-  if (options_.loss.kind != LossKind::cross_entropy) return data.y;
-  std::vector<int32_t> index;
-  for (const int64_t label : whole_labels(data.y, file)) {
-    const auto at = std::lower_bound(model_.classes.begin(), model_.classes.end(), label);
-    if (at == model_.classes.end() || *at != label)
-      throw Error(file + ": row " + std::to_string(index.size() + 1) + ": label " +
-                  std::to_string(label) + " is none of the " +
-                  std::to_string(model_.classes.size()) + " classes");
-    index.push_back(static_cast<int32_t>(at - model_.classes.begin()));
-  }
-  return Tensor::from(index, {static_cast<int64_t>(index.size())});
+Tensor TrainCommand::target(const Dataset& data, const DataFlags& files) const {
+  return options_.loss.kind == LossKind::cross_entropy
+             ? label_positions(data.y, model_.classes, files.target_file())
+             : data.y;
 }
 
 void TrainCommand::split_and_scale() {

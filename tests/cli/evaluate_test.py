@@ -128,7 +128,7 @@ class Evaluate(CliCase):
     def test_labels(self):
         self.classifier()
         args = ["evaluate", "--model", "run", "--data", "x.npy", "--target", "bad.npy"]
-        for values, says in (([5] * 25 + [6], "bad.npy: row 26: the model has no class 6"),
+        for values, says in (([5] * 25 + [6], "bad.npy: row 26: label 6 is none of the"),
                              ([5, 7.5] + [5] * 24, "bad.npy: row 2 is no label, which is whole"),
                              ([2.0 ** 24] + [5] * 25, "bad.npy: row 1 is too large for a label"),
                              ([5] * 25, "bad.npy: has 25 rows, x.npy has 26"),
