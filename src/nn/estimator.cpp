@@ -212,9 +212,9 @@ void GeoSparseClassifier::fit(const Tensor& x, const Tensor& y, const Tensor& va
 const std::vector<int64_t>& GeoSparseClassifier::classes() const { return model().classes; }
 
 Tensor GeoSparseClassifier::predict(const Tensor& x) const {
-  std::vector<int32_t> labels = argmax(outputs(x)).host<int32_t>();
-  for (int32_t& label : labels) label = static_cast<int32_t>(classes()[static_cast<size_t>(label)]);
-  return Tensor::from(labels, {static_cast<int64_t>(labels.size())});
+  const Tensor best = argmax(outputs(x));
+  const std::vector<int32_t> labels(classes().begin(), classes().end());
+  return gather(Tensor::from(labels, {static_cast<int64_t>(labels.size())}), best);
 }
 
 Tensor GeoSparseClassifier::predict_proba(const Tensor& x) const { return softmax(outputs(x)); }
