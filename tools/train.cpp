@@ -98,12 +98,18 @@ NetworkConfig TrainCommand::network_over(const Dataset& data) {
   const NetworkConfig config = network_flags_.config(base);
   if (options_.loss.kind != LossKind::cross_entropy)
     return fit_to_data(config, data.x.dim(1), data.grid, data.y.dim(1));
+  constexpr int64_t most = 65536;
+  if (config.output_dim > most)
+    throw Error("more than 65536 classes (output_dim " + std::to_string(config.output_dim) + ")");
   for (int64_t i = 0; i < config.output_dim; ++i) model_.classes.push_back(i);
   if (config.output_dim == 0) {
     model_.classes = whole_labels(data.y, data_flags_.target_file());
     std::sort(model_.classes.begin(), model_.classes.end());
     const auto end = std::unique(model_.classes.begin(), model_.classes.end());
     model_.classes.erase(end, model_.classes.end());
+    if (static_cast<int64_t>(model_.classes.size()) > most)
+      throw Error(data_flags_.target_file() + ": more than 65536 classes (" +
+                  std::to_string(model_.classes.size()) + "); --loss mse learns numbers");
   }
   const auto outputs = static_cast<int64_t>(model_.classes.size());
   return fit_to_data(config, data.x.dim(1), data.grid, outputs);

@@ -219,6 +219,11 @@ class Train(CliCase):
         self.assertEqual(self.config()["sinew"]["classes"], [-7, 40])
         self.assert_refused("--output-dim", "2", data=data, says="row 3: label 2")
         self.assert_refused("--loss", "cross_entropy", says="t.npy")
+        self.assert_refused("--output-dim", "65537", data=data, says="more than 65536 classes")
+        self.write("many.npy", npy(range(65537), descr="<i4"))
+        self.write("x1.npy", npy([0.0] * 65537, (65537, 1)))
+        self.assert_refused(data=("--data", "x1.npy", "--target", "many.npy"),
+                            says="more than 65536 classes")
         self.write("other.npy", npy([9] * 60, descr="<i8"))
         self.assert_refused("--val-data", "x.npy", "--val-target", "other.npy", data=data,
                             says="label 9")
