@@ -83,7 +83,8 @@ void add_predict(CLI::App& app) {
                       ->needs(config)
                       ->excludes(model);
   config->needs(weights);
-  add_switch(*sub, "strict", p->model.strict, "--weights may hold no other tensors");
+  add_switch(*sub, "strict", p->model.strict, "--weights may hold no other tensors")
+      ->needs(weights);
   sub->add_option("--input", p->data.data,
                   "inputs (N, n) or (N, H, W): NPY, IDX or CSV, or their .gz")
       ->required();

@@ -168,6 +168,9 @@ class Predict(CliCase):
             self.assert_one_line_error(["predict", *args, *strict, "--input", "x.npy", "--output",
                                         "z.npy"], says="extra")
         self.assertEqual(self.predict(*args, "--no-strict")[1], OUT)
+        self.write_model("run", WEIGHT, BIAS)
+        self.assert_one_line_error(["predict", "--model", "run", "--no-strict", "--input", "x.npy",
+                                    "--output", "z.npy"], says="--weights")
 
     def test_precision(self):
         self.write_model("run", [[1.0, 1.0]], [0.0])

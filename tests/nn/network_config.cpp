@@ -181,3 +181,21 @@ TEST_CASE("network_config: hostile text") {
                        "network: JSON is larger than 64 MiB (67108865 bytes)", Error);
   CHECK_THROWS_AS(parse(R"({"shape": [2, 3)"), Error);
 }
+
+TEST_CASE("network_config: overlay") {
+  NetworkConfig base =
+      parse(grid(R"("k": 3, "norm": "layer", "activation_config": {"clip_max": 2})"));
+  base.output_dim = 0;  // left open: ranges are not checked
+  const NetworkConfig same = overlay_network_config("{}", base);
+  CHECK(to_json(same) == to_json(base));
+  const NetworkConfig c = overlay_network_config(
+      R"({"k": -5, "norm": null, "activation_config": {"decay_mode": "none"}})", base);
+  CHECK((c.connectivity.k == -5 && c.output_dim == 0 && c.norm == NormKind::layer));
+  CHECK(c.connectivity.shape == std::vector<int64_t>{2, 3});
+  CHECK(c.activation_config.clip_max == 1);  // the object as a whole
+  CHECK_THROWS_WITH_AS(checked(c), "geo_sparse: output_dim outside [1, 2^31) (0)", Error);
+  // The model of the base decides which keys are known, unless the text names another one.
+  base.model = ModelKind::mlp;
+  CHECK_THROWS_AS(overlay_network_config(R"({"k": 3})", base), Error);
+  CHECK(overlay_network_config(R"({"model": "geo_sparse", "k": 4})", base).connectivity.k == 4);
+}

@@ -191,3 +191,15 @@ TEST_CASE("npy: a file cut or changed anywhere is never a crash") {
       error_in(changed);
     }
 }
+
+TEST_CASE("npy: the kind of elements") {
+  const auto kind = [](const std::string& descr) {
+    return npy_dtype(file_of(header_of(descr, "(0,)"), ""));
+  };
+  for (const char* descr : {"<f2", "<f4"}) CHECK(kind(descr) == DType::f32);
+  CHECK(kind("<f8") == DType::f64);
+  for (const char* descr : {"|b1", "|i1", "|u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8"})
+    CHECK(kind(descr) == DType::i32);
+  CHECK(error_of([&] { kind("<c8"); }) == "npy: element type is not supported ('<c8')");
+  CHECK(error_of([] { npy_dtype("text"); }) == "npy: not an NPY file");
+}
