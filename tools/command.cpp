@@ -43,6 +43,16 @@ size_t printable_length(const std::string& text, size_t at) {
   return length;
 }
 
+// Without "{false}" behind the negative form of a switch.
+class Help : public CLI::Formatter {
+  std::string make_option_name(const CLI::Option* option, bool positional) const override {
+    std::string name = CLI::Formatter::make_option_name(option, positional);
+    const std::string noise = "{false}";
+    const auto at = name.find(noise);
+    return at == std::string::npos ? name : name.erase(at, noise.size());
+  }
+};
+
 }  // namespace
 
 void work_starts() { working = true; }
@@ -130,13 +140,15 @@ DType RunFlags::dtype() const { return precision == "f64" ? DType::f64 : DType::
 
 CLI::App* add_command(CLI::App& app, const char* name, const char* what, const char* example) {
   CLI::App* sub = app.add_subcommand(name, what);
+  sub->formatter(std::make_shared<Help>());
   sub->footer("Example: " + std::string(example));
   sub->option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   return sub;
 }
 
 CLI::Option* add_switch(CLI::App& sub, const std::string& name, bool& value, const char* what) {
-  return sub.add_flag("--" + name + ",!--no-" + name, value, what)->capture_default_str();
+  const std::string shown = std::string(what) + (value ? " [on]" : " [off]");
+  return sub.add_flag("--" + name + ",!--no-" + name, value, shown);
 }
 
 void print(const RunFlags& flags, const std::string& text) {

@@ -1,6 +1,5 @@
 // sinew evaluate: a model's figures of merit on data with known targets. Formulas: metrics.h.
 #include <cmath>
-#include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -108,7 +107,7 @@ void add_evaluate(CLI::App& app) {
   add_data_flags(*sub, e->data);
   sub->add_option("--batch-size", e->batch_size, "rows at once")
       ->capture_default_str()
-      ->check(CLI::Range(int64_t{1}, std::numeric_limits<int64_t>::max()));
+      ->check(CLI::PositiveNumber);
   sub->add_flag("--json", e->json, "print JSON");
   add_run_flags(*sub, e->run);
   sub->callback([e] { run(*e); });

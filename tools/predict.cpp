@@ -1,5 +1,4 @@
 // sinew predict: a model's outputs for a file of inputs.
-#include <limits>
 #include <memory>
 #include <numeric>
 #include <string>
@@ -91,7 +90,7 @@ void add_predict(CLI::App& app) {
   sub->add_option("--output", p->output, "NPY, or CSV if the name ends in .csv")->required();
   sub->add_option("--batch-size", p->batch_size, "rows at once")
       ->capture_default_str()
-      ->check(CLI::Range(int64_t{1}, std::numeric_limits<int64_t>::max()));
+      ->check(CLI::PositiveNumber);
   sub->add_option("--output-kind", p->kind,
                   "raw (outputs in the target's units), class (labels) or proba (softmax)")
       ->capture_default_str()

@@ -79,7 +79,7 @@ void TrainFlags::add_data_and_files(CLI::App& sub) {
       ->group(files);
   sub.add_option("--checkpoint-every", checkpoint_every,
                  "epochs between checkpoints; default: 1, but not within a second of the last one")
-      ->check(CLI::Range(int64_t{1}, INT64_MAX))
+      ->check(CLI::PositiveNumber)
       ->group(files);
   auto* resumes =
       sub.add_flag("--resume", resume, "go on from the checkpoint in --out, if there is one");

@@ -180,9 +180,13 @@ void JsonWriter::raw(const std::string& key, const std::string& json) {
   members_.push_back(quoted(key) + ": " + json);
 }
 
-std::string JsonWriter::joined(const char* separator) const {
-  std::string out;
-  for (const std::string& member : members_) out += (out.empty() ? "" : separator) + member;
+std::string JsonWriter::str() const {
+  std::string out = "{";
+  for (const std::string& member : members_) {
+    if (out.size() > 1) out += ", ";
+    out += member;
+  }
+  out += '}';
   return out;
 }
 

@@ -78,8 +78,7 @@ class JsonWriter {
   void integer(const char* key, int64_t value) { raw(key, std::to_string(value)); }
   void flag(const char* key, bool value) { raw(key, value ? "true" : "false"); }
   void text(const char* key, const std::string& value) { raw(key, quoted(value)); }
-  std::string str() const { return "{" + joined(", ") + "}"; }
-  std::string lines() const { return "{\n  " + joined(",\n  ") + "\n}\n"; }  // one per member
+  std::string str() const;
 
   static std::string quoted(const std::string& text);  // bytes that are not UTF-8 become U+FFFD
   static std::string json(double value);  // shortest form that reads back equal; null if infinite
@@ -91,7 +90,6 @@ class JsonWriter {
   }
 
  private:
-  std::string joined(const char* separator) const;
   std::vector<std::string> members_;
 };
 
