@@ -23,8 +23,8 @@ int main(int argc, char**) {
               static_cast<long long>(net.parameter_count()), x.shape().str().c_str(),
               y.shape().str().c_str(), y.host<float>()[0]);
 
-  Trainer trainer(net, {x, target}, {.epochs = 50, .batch_size = 32, .schedule = {.lr = 1e-2}},
-                  generator);
+  Trainer trainer(net, {x, target},
+                  {.epochs = 50, .batch_size = 32, .schedule = {Curve::cosine, 1e-2}}, generator);
   fit(trainer, {.after_epoch = [](const Trainer& t) {
         const EpochRecord& last = t.history().back();
         if (last.epoch == 1 || last.epoch % 10 == 0)

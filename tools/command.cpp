@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
@@ -150,6 +151,24 @@ CLI::Option* add_switch(CLI::App& sub, const std::string& name, bool& value, con
   const std::string shown = std::string(what) + (value ? " [on]" : " [off]");
   return sub.add_flag("--" + name + ",!--no-" + name, value, shown);
 }
+
+namespace {
+
+CLI::Validator whole_above(int64_t least, const char* needs) {
+  const auto check = [=](const std::string& text) {
+    int64_t value = 0;
+    const char* end = text.data() + text.size();
+    const auto parsed = std::from_chars(text.data(), end, value);
+    const bool ok = parsed.ec == std::errc() && parsed.ptr == end && value >= least;
+    return ok ? "" : "needs " + std::string(needs) + " (" + text + ")";
+  };
+  return {check, "", needs};
+}
+
+}  // namespace
+
+CLI::Validator whole_number() { return whole_above(INT64_MIN, "a whole number of 64 bits"); }
+CLI::Validator above_zero() { return whole_above(1, "a whole number above 0"); }
 
 void print(const RunFlags& flags, const std::string& text) {
   if (flags.quiet) return;

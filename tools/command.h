@@ -1,8 +1,8 @@
 // What every subcommand of the program `sinew` shares: its flags, its errors and exit statuses,
 // signals.
 //
-// A subcommand is a struct with its flags and two halves: `check` reads and checks all input
-// (a failure there is exit status 2), `run` does the work (a failure there is exit status 1).
+// A subcommand first reads and checks all its input (a failure there is exit status 2), then calls
+// work_starts() and works (a failure there is exit status 1).
 #pragma once
 #include <CLI/CLI.hpp>
 #include <string>
@@ -40,6 +40,10 @@ void add_run_flags(CLI::App& sub, RunFlags& flags);
 CLI::App* add_command(CLI::App& app, const char* name, const char* what, const char* example);
 // --NAME/--no-NAME, shown with its default.
 CLI::Option* add_switch(CLI::App& sub, const std::string& name, bool& value, const char* what);
+
+// For ->check(): what int64_t holds, and of that what is above 0. (CLI11 alone takes the nearest.)
+CLI::Validator whole_number();
+CLI::Validator above_zero();
 
 // Results on stdout unless --quiet; throws if they cannot be written.
 void print(const RunFlags& flags, const std::string& text);

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cmath>
 #include <numeric>
+#include <unordered_map>
 
 #include "sinew/data.h"
 #include "sinew/error.h"
@@ -64,6 +65,8 @@ File read(const std::string& path, const DataFlags& flags, DType dtype, Role rol
   File file;
   try {
     if (is_gzip(bytes)) bytes = gunzip(bytes);
+    if (bytes.rfind("PK\x03\x04", 0) == 0)
+      throw Error("is a ZIP archive, as .npz and .xlsx are; NPY, IDX and CSV are read");
     file = parse(path, bytes, dtype);
   } catch (const Error& error) {
     fail(error.what());
@@ -196,6 +199,7 @@ void take_inputs(Dataset& out, const std::string& path, const File& file,
   const auto columns = input_columns(path, file, targets, stored.inputs);
   out.x = pick(file.values, columns);
   out.names.inputs = pick(file.columns, columns);
+  for (const std::string& name : out.names.inputs) find_name(path, file.columns, name);
 }
 
 // The columns of the stored targets that the file happens to hold.
@@ -240,13 +244,14 @@ Dataset read_dataset(const DataFlags& flags, DType dtype, const ColumnNames& sto
     out.y = reshape(t, {t.dim(0), t.rank() == 1 ? 1 : t.dim(1)});
     out.names.targets = target.columns;
     out.integer_target = target.integer_type;
-    if (target.format == Format::csv) out.integer_target = all_whole(out.y);
+    out.typed_target = target.format != Format::csv;
+    if (!out.typed_target) out.integer_target = all_whole(out.y);
     if (out.x.dim(0) != out.y.dim(0))
       throw Error(flags.target + ": has " + std::to_string(out.y.dim(0)) + " rows, " + flags.data +
                   " has " + std::to_string(out.x.dim(0)));
   } else {
     if (data.format != Format::csv)
-      throw Error(flags.data + ": is no CSV that could hold targets; give --target");
+      throw Error(flags.data + ": is no CSV, so its targets need a file (--target, --val-target)");
     const auto targets = target_columns(flags.data, data, flags.target_column, stored.targets);
     take_inputs(out, flags.data, data, targets, stored);
     out.y = pick(data.values, targets);
@@ -284,14 +289,17 @@ std::vector<int64_t> whole_labels(const Tensor& y, const std::string& file) {
 
 Tensor label_positions(const Tensor& y, const std::vector<int64_t>& classes,
                        const std::string& file) {
+  std::unordered_map<int64_t, int32_t> position;
+  for (const int64_t label : classes)
+    position.emplace(label, static_cast<int32_t>(position.size()));
   std::vector<int32_t> out;
   for (const int64_t label : whole_labels(y, file)) {
-    const auto found = std::find(classes.begin(), classes.end(), label);
-    if (found == classes.end())
+    const auto found = position.find(label);
+    if (found == position.end())
       throw Error(file + ": row " + std::to_string(out.size() + 1) + ": label " +
                   std::to_string(label) + " is none of the " + std::to_string(classes.size()) +
                   " classes");
-    out.push_back(static_cast<int32_t>(found - classes.begin()));
+    out.push_back(found->second);
   }
   return Tensor::from(out, {static_cast<int64_t>(out.size())});
 }

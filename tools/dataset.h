@@ -38,6 +38,7 @@ struct Dataset {
   Tensor y;  // (N, outputs), the numbers of the file in the type of x
   // One column, of an integer or bool type; in CSV, of whole numbers.
   bool integer_target = false;
+  bool typed_target = false;  // by the file's type: not a CSV
   ColumnNames names;
 };
 

@@ -107,7 +107,7 @@ void add_evaluate(CLI::App& app) {
   add_data_flags(*sub, e->data);
   sub->add_option("--batch-size", e->batch_size, "rows at once")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(above_zero());
   sub->add_flag("--json", e->json, "print JSON");
   add_run_flags(*sub, e->run);
   sub->callback([e] { run(*e); });

@@ -17,10 +17,6 @@ auto named(const std::string& path, const Read& read) {
   }
 }
 
-void to(std::optional<Scaler>& scaler, DType dtype) {
-  if (scaler) scaler = Scaler{cast(scaler->shift, dtype), cast(scaler->scale, dtype)};
-}
-
 }  // namespace
 
 Model read_model(const ModelFlags& flags, DType dtype) {
@@ -36,8 +32,6 @@ Model read_model(const ModelFlags& flags, DType dtype) {
     });
   }
   if (dtype == DType::f64) model.net->to(dtype);
-  to(model.x_scaler, dtype);
-  to(model.y_scaler, dtype);
   return model;
 }
 

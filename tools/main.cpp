@@ -2,6 +2,7 @@
 // 2 for wrong usage or input, 1 for a failure during the work, 128 + signal when stopped by one.
 #include <cstdio>
 #include <exception>
+#include <iostream>
 #include <new>
 
 #include "command.h"
@@ -32,7 +33,9 @@ int run(CLI::App& app, int argc, char** argv) {
     app.parse(argc, argv);
     return 0;
   } catch (const CLI::Success& e) {  // --help, --version
-    return app.exit(e);
+    const int status = app.exit(e);
+    std::cout.flush();
+    return std::cout ? status : fail(first, "standard output: writing failed", 1);
   } catch (const CLI::ParseError& e) {
     return fail(first, usage_error(app, e), 2);
   } catch (const Stopped& e) {

@@ -66,6 +66,9 @@ void NetworkFlags::add_flag(CLI::App& sub, const Flag& flag) {
   };
   sub.add_option_function<std::string>(names, set, flag.what)
       ->default_str(flag.value)
+      ->type_name(flag.kind == Kind::number ? "NUMBER"
+                  : flag.kind == Kind::json ? "JSON"
+                                            : "TEXT")
       ->group("Network");
 }
 
@@ -85,28 +88,36 @@ void NetworkFlags::add_to(CLI::App& sub) {
       {"--model", "model", Kind::text, "geo_sparse", "geo_sparse, mlp or dense_residual"},
       {"--shape", "shape", Kind::text, "of the data", "grid of the features, HxW"},
       {"--depth", "depth", Kind::number, "4", "blocks, or hidden layers of mlp"},
-      {"--k", "k", Kind::number, "8", "inputs of an output"},
-      {"--pattern", "pattern", Kind::text, "local", "local, random or hash"},
-      {"--radius", "radius", Kind::number, "1", "of the window in cells, or auto"},
+      {"--k", "k", Kind::number, "8", "inputs that each feature of a layer reads"},
+      {"--pattern", "pattern", Kind::text, "local", "how inputs are chosen: local, random or hash"},
+      {"--radius", "radius", Kind::number, "1", "of the window around a cell, in cells, or auto"},
       {"--offsets", "offsets", Kind::json, "none", "[[row, column], ...] in place of --radius"},
       {"--wrap-mode", "wrap_mode", Kind::text, "clamp", "at the borders: clamp or wrap"},
       {"--activation,--activation-type,--sparse-activation", "activation_type", Kind::text, "psann",
        "psann, phase_psann, relu_sigmoid_psann, relu, tanh or mixed"},
-      {"--activation-config", "activation_config", Kind::json, "{}", "JSON, or FILE.json"},
-      {"--norm", "norm", Kind::text, "rms", "rms, layer or none"},
-      {"--drop-path-max", "drop_path_max", Kind::number, "0", "probability in the last block"},
-      {"--residual-alpha-init", "residual_alpha_init", Kind::number, "0", "weight of a block"},
+      {"--activation-config", "activation_config", Kind::json, "{}",
+       "JSON like {\"decay_init\": 0.2}, or FILE.json; mixed needs its activation_types"},
+      {"--norm", "norm", Kind::text, "rms", "of a block's input: rms, layer or none"},
+      {"--drop-path-max", "drop_path_max", Kind::number, "0",
+       "probability that a block is skipped in training, of the last block"},
+      {"--residual-alpha-init", "residual_alpha_init", Kind::number, "0",
+       "initial alpha of x + alpha f(x)"},
       {"bias", "bias", Kind::truth, "on", "biases of the sparse layers"},
-      {"--compute-mode", "compute_mode", Kind::text, "gather", "gather or scatter, one kernel"},
-      {"--net-seed", "seed", Kind::number, "none", "of tables and mixed layouts"},
-      {"--input-dim", "input_dim", Kind::number, "of the data", "features"},
-      {"--output-dim", "output_dim", Kind::number, "of the data, else 1", "outputs"},
+      {"--compute-mode", "compute_mode", Kind::text, "gather",
+       "gather or scatter; both run one kernel"},
+      {"--net-seed", "seed", Kind::number, "none",
+       "seed of index tables and mixed layouts; none: drawn from --seed"},
+      {"--input-dim", "input_dim", Kind::number, "of the data",
+       "inputs of the network; geo_sparse: H * W"},
+      {"--output-dim", "output_dim", Kind::number, "of the data, else 1", "outputs of the network"},
       {"--hidden-dim", "hidden_dim", Kind::number, "none", "width of mlp and dense_residual"},
-      {"include-self", "include_self", Kind::truth, "on", "an output reads its own cell"},
+      {"include-self", "include_self", Kind::truth, "on", "a feature may read its own cell"},
       {"allow-repeats", "allow_repeats", Kind::truth, "on", "an input may occur several times"},
-      {"--offset-order", "offset_order", Kind::text, "reference", "reference or distance"},
-      {"distinct", "distinct", Kind::truth, "off", "k different inputs; the window grows"},
-      {"--dilation", "dilation", Kind::number, "1", "multiplies every offset"}};
+      {"--offset-order", "offset_order", Kind::text, "reference",
+       "order of candidates: reference, or distance: nearest first"},
+      {"distinct", "distinct", Kind::truth, "off",
+       "k different inputs each; the window grows until there are"},
+      {"--dilation", "dilation", Kind::number, "1", "factor of every offset"}};
   sub.add_option("--config", file_, "JSON of the network; the flags below override its keys");
   for (const Flag& flag : flags)
     flag.kind == Kind::truth ? add_truth(sub, flag) : add_flag(sub, flag);
@@ -114,25 +125,29 @@ void NetworkFlags::add_to(CLI::App& sub) {
 
 NetworkConfig NetworkFlags::config(const NetworkConfig& base) const {
   NetworkConfig c = base;
+  const auto overlay = [&](const std::string& source, const std::string& json) {
+    try {
+      c = overlay_network_config(json, c);
+    } catch (const Error& error) {
+      throw Error(source + ": " + error.what());
+    }
+  };
+  const auto overlay_model = [&] {  // which decides what keys there are
+    for (const Member& member : members_)
+      if (member.flag == "--model") overlay(member.flag, member.json);
+  };
   if (!file_.empty()) {
     const std::string json = read_file(file_);
     try {
       c = overlay_network_config(json, c);
-    } catch (const Error& error) {
-      throw Error(file_ + ": " + error.what());
+    } catch (const Error&) {  // perhaps it has the keys of --model
+      overlay_model();
+      overlay(file_, json);
     }
   }
-  const auto overlay = [&](const Member& member) {
-    try {
-      c = overlay_network_config(member.json, c);
-    } catch (const Error& error) {
-      throw Error(member.flag + ": " + error.what());
-    }
-  };
-  for (const Member& member : members_)  // the model decides which keys are known
-    if (member.flag == "--model") overlay(member);
+  overlay_model();
   for (const Member& member : members_)
-    if (member.flag != "--model") overlay(member);
+    if (member.flag != "--model") overlay(member.flag, member.json);
   return c;
 }
 
@@ -140,7 +155,7 @@ NetworkConfig fit_to_data(NetworkConfig c, int64_t features, const std::vector<i
                           int64_t outputs) {
   if (c.model == ModelKind::geo_sparse) fit_shape(c, features, grid);
   if (c.model != ModelKind::geo_sparse && c.input_dim == 0) c.input_dim = features;
-  if (c.output_dim == 0) c.output_dim = outputs;
+  if (c.output_dim == left_open) c.output_dim = outputs;
   c = checked(std::move(c));
   if (c.input_dim != features)
     throw Error("the network has " + std::to_string(c.input_dim) + " inputs, the data " +

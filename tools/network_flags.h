@@ -29,9 +29,11 @@ class NetworkFlags {
   std::vector<Member> members_;
 };
 
-// What a configuration leaves open (sizes of 0, no shape), from data of so many columns: input_dim;
-// output_dim = outputs; the shape of geo_sparse = {H, W} of the data, or without it the most square
-// H x W with H <= W. Throws if the network's sizes contradict the data's; then checks ranges.
+// What a configuration leaves open (input_dim 0, output_dim left_open, no shape), from data of so
+// many columns: input_dim; output_dim = outputs; the shape of geo_sparse = {H, W} of the data, or
+// without it the most square H x W with H <= W. Throws if the network's sizes contradict the
+// data's; then checks ranges.
+constexpr int64_t left_open = -1;
 NetworkConfig fit_to_data(NetworkConfig config, int64_t features, const std::vector<int64_t>& grid,
                           int64_t outputs);
 

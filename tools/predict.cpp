@@ -1,4 +1,6 @@
 // sinew predict: a model's outputs for a file of inputs.
+#include <algorithm>
+#include <charconv>
 #include <memory>
 #include <numeric>
 #include <string>
@@ -41,11 +43,25 @@ Tensor answer(const std::string& kind, const Tensor& y, const std::vector<int32_
   return gather(Tensor::from(labels, {count}), argmax(y));
 }
 
+// Names that are all numbers would read as a row.
+bool reads_as_header(const std::vector<std::string>& names) {
+  return std::any_of(names.begin(), names.end(), [](const std::string& name) {
+    double value;
+    const char* end = name.data() + name.size();
+    const auto parsed = std::from_chars(name.data(), end, value);
+    return parsed.ec == std::errc::invalid_argument || parsed.ptr != end;
+  });
+}
+
 void write(const Predict& p, const Model& model, const Tensor& y) {
   const bool csv = p.output.size() > 4 && p.output.compare(p.output.size() - 4, 4, ".csv") == 0;
   if (!csv) return write_npy(p.output, y);
   Table table{{}, y.rank() == 1 ? reshape(y, {y.dim(0), 1}) : y};
-  if (model.targets.size() == static_cast<size_t>(table.values.dim(1)))
+  const auto columns = static_cast<size_t>(table.values.dim(1));
+  if (p.kind != "class" && model.classes.size() == columns)
+    for (const int64_t label : model.classes)
+      table.columns.push_back("class " + std::to_string(label));
+  else if (model.targets.size() == columns && reads_as_header(model.targets))
     table.columns = model.targets;
   write_csv(p.output, table);
 }
@@ -90,7 +106,7 @@ void add_predict(CLI::App& app) {
   sub->add_option("--output", p->output, "NPY, or CSV if the name ends in .csv")->required();
   sub->add_option("--batch-size", p->batch_size, "rows at once")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(above_zero());
   sub->add_option("--output-kind", p->kind,
                   "raw (outputs in the target's units), class (labels) or proba (softmax)")
       ->capture_default_str()

@@ -1,6 +1,12 @@
 // Files are small and written whole; what decides is which of them exist.
 #include "run_folder.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -31,6 +37,14 @@ void remove_temporaries(const fs::path& folder) {
 }
 
 }  // namespace
+
+RunFolder::RunFolder(std::string path) : path_(std::move(path)) {
+  if (path_.empty()) throw Error("--out is empty");
+}
+
+RunFolder::~RunFolder() {
+  if (lock_ >= 0) close(lock_);
+}
 
 void RunFolder::require_new() const {
   std::error_code ignored;
@@ -63,19 +77,29 @@ void RunFolder::require_same(const Settings& settings, bool may_be_longer) const
   }
 }
 
-void RunFolder::make() const {
+void RunFolder::take() {
   std::error_code error;
-  fs::create_directories(path_ + "/checkpoint", error);
+  fs::create_directories(path_, error);
   if (error) throw Error(path_ + ": cannot be made (" + error.message() + ")");
-  remove_temporaries(path_);
-  remove_temporaries(path_ + "/checkpoint");
+  for (const std::string& folder : {path_, path_ + "/checkpoint"})
+    if (access(folder.c_str(), W_OK | X_OK) != 0 && errno != ENOENT)
+      throw Error(folder + ": cannot be written (" + std::strerror(errno) + ")");
+  lock_ = open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (lock_ < 0 || flock(lock_, LOCK_EX | LOCK_NB) != 0)
+    throw Error(path_ + (errno == EWOULDBLOCK ? ": another training is writing to it"
+                                              : ": cannot be locked"));
 }
 
-void RunFolder::remove_run() const {
-  for (const char* file : files) {
-    std::error_code error;
-    fs::remove(fs::path(path_) / file, error);
-    if (error) throw Error(path_ + "/" + file + ": cannot be removed (" + error.message() + ")");
+void RunFolder::prepare(Checkpoint checkpoint) const {
+  std::error_code error;
+  fs::create_directories(path_ + "/checkpoint", error);
+  if (error) throw Error(path_ + "/checkpoint: cannot be made (" + error.message() + ")");
+  remove_temporaries(path_);
+  remove_temporaries(path_ + "/checkpoint");
+  if (checkpoint == Checkpoint::keep) return;
+  for (const std::string& file : {RunFolder::checkpoint(), path_ + "/checkpoint/settings.json"}) {
+    fs::remove(file, error);
+    if (error) throw Error(file + ": cannot be removed (" + error.message() + ")");
   }
 }
 

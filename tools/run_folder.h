@@ -19,7 +19,10 @@ using Settings = std::vector<std::pair<std::string, std::string>>;
 
 class RunFolder {
  public:
-  explicit RunFolder(std::string path) : path_(std::move(path)) {}
+  explicit RunFolder(std::string path);  // throws for an empty one
+  ~RunFolder();                          // lets others have the folder
+  RunFolder(const RunFolder&) = delete;
+  RunFolder& operator=(const RunFolder&) = delete;
 
   // Throws if the folder holds a run, or is no folder.
   void require_new() const;
@@ -29,14 +32,19 @@ class RunFolder {
   void require_same(const Settings& settings, bool may_be_longer) const;
   std::string checkpoint() const;  // the file of Trainer::state()
 
-  // Makes the folder and proves that it can be written.
-  void make() const;
-  void remove_run() const;  // the files above and the model's, temporaries of killed runs
+  // Makes the folder and keeps other trainings out of it. Throws if it cannot be made or written,
+  // or if another training is in it.
+  void take();
+  // A place for checkpoints without temporaries of killed runs; without the checkpoint too, where
+  // the training starts anew. The model stays until a new one is written.
+  enum class Checkpoint : uint8_t { keep, remove };
+  void prepare(Checkpoint checkpoint) const;
   void write_settings(const Settings& settings, const std::string& environment) const;
   void write_history(const std::vector<EpochRecord>& history) const;
 
  private:
   std::string path_;
+  int lock_ = -1;
 };
 
 }  // namespace sinew::tools

@@ -8,6 +8,7 @@
 #include "command.h"
 #include "dataset.h"
 #include "environment.h"
+#include "inference.h"
 #include "network_flags.h"
 #include "progress.h"
 #include "run_folder.h"
@@ -33,6 +34,7 @@ class TrainCommand {
   Settings settings() const;  // before a checkpoint changes the weights
   void open_folder();
   void train();
+  std::string summary() const;
   std::string epoch_line(const EpochRecord& r) const;
 
   RunFlags run_flags_;
@@ -78,6 +80,10 @@ void TrainCommand::read_data() {
   model_.loss = options_.loss;
   model_.inputs = data.names.inputs;
   model_.targets = data.names.targets;
+  for (const auto* names : {&model_.inputs, &model_.targets})
+    for (const std::string& name : *names)
+      if (one_line(name) != name)
+        throw Error(data_flags_.data + ": a column's name is no UTF-8 text (" + name + ")");
   model_.config = network_over(data);
   data_.x = data.x;
   data_.y = target(data, data_flags_);
@@ -86,6 +92,7 @@ void TrainCommand::read_data() {
   files.data = flags_.val_data;
   files.target = flags_.val_target;
   const Dataset validation = read_dataset(files, dtype, data.names);
+  require_inputs(model_.config, validation.x, validation.grid, files.data);
   data_.val_x = validation.x;
   data_.val_y = target(validation, files);
 }
@@ -94,7 +101,7 @@ void TrainCommand::read_data() {
 // is given, else those that occur.
 NetworkConfig TrainCommand::network_over(const Dataset& data) {
   NetworkConfig base;
-  base.output_dim = 0;  // left open
+  base.output_dim = left_open;
   const NetworkConfig config = network_flags_.config(base);
   if (options_.loss.kind != LossKind::cross_entropy)
     return fit_to_data(config, data.x.dim(1), data.grid, data.y.dim(1));
@@ -102,14 +109,22 @@ NetworkConfig TrainCommand::network_over(const Dataset& data) {
   if (config.output_dim > most)
     throw Error("more than 65536 classes (output_dim " + std::to_string(config.output_dim) + ")");
   for (int64_t i = 0; i < config.output_dim; ++i) model_.classes.push_back(i);
-  if (config.output_dim == 0) {
+  if (config.output_dim == left_open) {
+    const auto fail = [&](const std::string& fact) {
+      throw Error(data_flags_.target_file() + ": " + fact);
+    };
     model_.classes = whole_labels(data.y, data_flags_.target_file());
     std::sort(model_.classes.begin(), model_.classes.end());
     const auto end = std::unique(model_.classes.begin(), model_.classes.end());
     model_.classes.erase(end, model_.classes.end());
-    if (static_cast<int64_t>(model_.classes.size()) > most)
-      throw Error(data_flags_.target_file() + ": more than 65536 classes (" +
-                  std::to_string(model_.classes.size()) + "); --loss mse learns numbers");
+    const auto count = static_cast<int64_t>(model_.classes.size());
+    const std::string counted = std::to_string(count) + " different whole numbers in " +
+                                std::to_string(data.y.dim(0)) + " rows";
+    if (count > most) fail("more than 65536 classes (" + counted + "); --loss mse learns numbers");
+    if (!data.typed_target && !flags_.names_loss() &&
+        count > std::max<int64_t>(20, data.y.dim(0) / 10))
+      fail(counted + ": say --loss cross_entropy if they are classes, --loss mse if numbers");
+    if (count == 1) fail("only one class (" + std::to_string(model_.classes[0]) + ")");
   }
   const auto outputs = static_cast<int64_t>(model_.classes.size());
   return fit_to_data(config, data.x.dim(1), data.grid, outputs);
@@ -129,6 +144,8 @@ void TrainCommand::split_and_scale() {
   }
   const auto scale = [](std::optional<Scaler>& scaler, Tensor& train, Tensor& validation) {
     scaler = standard_scaler(train);
+    require_finite("means of --scale-x or --scale-y", scaler->shift);
+    require_finite("deviations of --scale-x or --scale-y", scaler->scale);
     train = scaler->apply(train);
     if (validation.defined()) validation = scaler->apply(validation);
   };
@@ -176,8 +193,11 @@ std::string number(double v) {
 
 Settings TrainCommand::settings() const {
   const TrainOptions& o = options_;
-  std::string weights;
+  std::string weights, classes, scalers;
   for (const NamedTensor& t : model_.net->state()) weights += fingerprint(t.tensor);
+  for (const int64_t label : model_.classes) classes += std::to_string(label) + " ";
+  for (const auto& scaler : {model_.x_scaler, model_.y_scaler})
+    if (scaler) scalers += fingerprint(scaler->shift) + fingerprint(scaler->scale);
   return {{"network", to_json(model_.config)},
           {"initial weights", fingerprint(weights)},
           {"precision", run_flags_.precision},
@@ -202,6 +222,8 @@ Settings TrainCommand::settings() const {
           {"clip_norm", number(o.clip_norm)},
           {"on_nonfinite", name(o.on_nonfinite)},
           {"patience", std::to_string(o.patience)},
+          {"classes", fingerprint(classes)},
+          {"scaling", fingerprint(scalers)},
           {"data", fingerprint(data_.x)},
           {"target", fingerprint(data_.y)},
           {"validation data", fingerprint(data_.val_x)},
@@ -210,30 +232,52 @@ Settings TrainCommand::settings() const {
 
 // The last checks, then the folder is made ready; after this only the disk can fail.
 void TrainCommand::open_folder() {
+  if (stop_signal() != 0) throw Stopped(" before the first step");
   settings_ = settings();
+  folder_->take();
+  if (!flags_.resume && !flags_.overwrite) folder_->require_new();  // none came in between
   const bool resumes = flags_.resume && folder_->has_checkpoint();
   if (resumes) {
     const Curve curve = options_.schedule.curve;
     folder_->require_same(
-        settings(), options_.patience == 0 && (curve == Curve::constant || curve == Curve::step));
+        settings_, options_.patience == 0 && (curve == Curve::constant || curve == Curve::step));
     trainer_->set_state(read_safetensors(folder_->checkpoint()));
   }
-  folder_->make();
-  if (!resumes) folder_->remove_run();
+  folder_->prepare(resumes ? RunFolder::Checkpoint::keep : RunFolder::Checkpoint::remove);
+}
+
+// What was made of the data and the flags, before the first epoch.
+std::string TrainCommand::summary() const {
+  const NetworkConfig& c = model_.config;
+  std::string text = std::to_string(data_.x.dim(0)) + " rows";
+  if (data_.val_x.defined()) text += ", " + std::to_string(data_.val_x.dim(0)) + " for validation";
+  text += "; " + std::to_string(c.input_dim) + " inputs";
+  if (c.model == ModelKind::geo_sparse)
+    text += " on a " + std::to_string(c.connectivity.shape[0]) + " x " +
+            std::to_string(c.connectivity.shape[1]) + " grid";
+  const bool classifies = options_.loss.kind == LossKind::cross_entropy;
+  text += "; " + std::to_string(c.output_dim) + (classifies ? " class" : " target");
+  if (c.output_dim > 1) text += classifies ? "es" : "s";
+  for (size_t i = 0; i < model_.targets.size(); ++i)
+    text += (i == 0 ? " (" : ", ") + model_.targets[i] + (i + 1 < model_.targets.size() ? "" : ")");
+  return text + "; loss " + name(options_.loss.kind) + "; " +
+         std::to_string(model_.net->parameter_count()) + " parameters";
 }
 
 std::string TrainCommand::epoch_line(const EpochRecord& r) const {
-  char text[160], val[64] = "", accuracy[48] = "";
+  char text[160], val[64] = "", merit[48] = "";
   if (r.val_loss) std::snprintf(val, sizeof val, "  val_loss %.6g", *r.val_loss);
   if (r.val_accuracy)
-    std::snprintf(accuracy, sizeof accuracy, "  val_accuracy %.1f %%", 100 * *r.val_accuracy);
+    std::snprintf(merit, sizeof merit, "  val_accuracy %.1f %%", 100 * *r.val_accuracy);
+  if (r.val_metrics) std::snprintf(merit, sizeof merit, "  val_r2 %.4f", r.val_metrics->r2);
   std::snprintf(text, sizeof text, "epoch %" PRId64 "/%" PRId64 "  train_loss %.6g%s%s  lr %.3g",
-                r.epoch, options_.epochs, r.train_loss, val, accuracy, r.lr);
+                r.epoch, options_.epochs, r.train_loss, val, merit, r.lr);
   return text;
 }
 
 void TrainCommand::train() {
   folder_->write_settings(settings_, environment().dump(1) + "\n");
+  notice(run_flags_, summary());
   const int64_t total = options_.epochs * trainer_->steps_per_epoch();
   bool finished = false;
   {
@@ -253,15 +297,17 @@ void TrainCommand::train() {
     fit_options.stop = [] { return stop_signal() != 0; };
     finished = fit(*trainer_, fit_options);
   }
+  save_model(flags_.out, model_);
   if (!finished)
     throw Stopped(" after step " + std::to_string(trainer_->steps_done()) + " of " +
                   std::to_string(total) + "; --resume goes on from there");
-  save_model(flags_.out, model_);
+  const auto& history = trainer_->history();
   const auto best = trainer_->best_epoch();
-  const EpochRecord& shown = options_.patience > 0 && best
-                                 ? trainer_->history()[static_cast<size_t>(*best - 1)]
-                                 : trainer_->history().back();
-  print(run_flags_, flags_.out + ": " + epoch_line(shown) + "\n");
+  std::string line = epoch_line(history.back());
+  if (options_.patience > 0 && best)
+    line = "best of " + std::to_string(history.size()) +
+           " epochs: " + epoch_line(history[static_cast<size_t>(*best - 1)]);
+  print(run_flags_, flags_.out + ": " + line + "\n");
 }
 
 }  // namespace

@@ -2,6 +2,10 @@
 // (TrainOptions, Schedule, optimizers); here only what it cannot see: names and combinations.
 #include "train_flags.h"
 
+#include <array>
+#include <charconv>
+#include <type_traits>
+
 #include "sinew/error.h"
 
 namespace sinew::tools {
@@ -15,6 +19,19 @@ Curve parse_curve(const std::string& text) {
   throw Error("schedule: unknown name '" + text + "' (constant, linear, cosine, step)");
 }
 
+std::array<double, 2> two_numbers(const std::string& flag, const std::string& text) {
+  std::array<double, 2> out;
+  const char *at = text.data(), *end = at + text.size();
+  for (size_t i = 0; i < 2; ++i) {
+    const auto [next, error] = std::from_chars(at, end, out[i]);
+    const bool right = i == 0 ? next != end && *next == ',' : next == end;
+    if (error != std::errc() || !right)
+      throw Error(flag + " needs two numbers, like 0.9,0.999 (" + text + ")");
+    at = next + 1;
+  }
+  return out;
+}
+
 }  // namespace
 
 const char* name(Curve curve) { return curves[static_cast<int>(curve)]; }
@@ -22,7 +39,9 @@ const char* name(Curve curve) { return curves[static_cast<int>(curve)]; }
 void TrainFlags::add_to(CLI::App& sub) {
   const char* group = "Training";
   const auto number = [&](const char* flag, auto& value, const char* what) {
-    return sub.add_option(flag, value, what)->capture_default_str()->group(group);
+    auto* option = sub.add_option(flag, value, what)->capture_default_str()->group(group);
+    if constexpr (std::is_same_v<decltype(value), int64_t&>) option->check(whole_number());
+    return option;
   };
   number("--epochs", epochs_, "passes over the training rows");
   number("--batch-size", batch_size_, "rows per step; the last batch of an epoch may be smaller");
@@ -30,7 +49,7 @@ void TrainFlags::add_to(CLI::App& sub) {
   number("--weight-decay", weight_decay_, "decoupled for adamw, L2 for adam and sgd");
   number("--seed", seed, "of initial weights, then the order of rows; of the validation split");
   number("--optimizer", optimizer_, "adamw, adam or sgd");
-  number("--betas", betas_, "of adamw and adam")->delimiter(',')->expected(1, 2);
+  number("--betas", betas_, "of adamw and adam");
   number("--eps", eps_, "of adamw and adam");
   number("--momentum", momentum_, "of sgd");
   number("--schedule", curve_, "learning rate over the steps: constant, linear, cosine or step");
@@ -60,7 +79,6 @@ void TrainFlags::add_data_and_files(CLI::App& sub) {
   auto* fraction = sub.add_option("--val-fraction", val_fraction,
                                   "share of the rows that is split off for validation")
                        ->capture_default_str()
-                       ->check(CLI::Range(0.0, 1.0))
                        ->group(data);
   auto* file = sub.add_option("--val-data", val_data, "validation inputs: NPY, IDX or CSV")
                    ->excludes(fraction)
@@ -79,7 +97,7 @@ void TrainFlags::add_data_and_files(CLI::App& sub) {
       ->group(files);
   sub.add_option("--checkpoint-every", checkpoint_every,
                  "epochs between checkpoints; default: 1, but not within a second of the last one")
-      ->check(CLI::PositiveNumber)
+      ->check(above_zero())
       ->group(files);
   auto* resumes =
       sub.add_flag("--resume", resume, "go on from the checkpoint in --out, if there is one");
@@ -91,11 +109,13 @@ void TrainFlags::add_data_and_files(CLI::App& sub) {
 
 TrainOptions TrainFlags::options(const RunFlags& run, bool integer_target) const {
   TrainOptions o;
-  if (betas_.size() != 2) throw Error("--betas needs two numbers, like 0.9,0.999");
+  const auto [beta1, beta2] = two_numbers("--betas", betas_);
+  if (!(val_fraction >= 0 && val_fraction < 1))
+    throw Error("--val-fraction outside [0, 1) (" + std::to_string(val_fraction) + ")");
   o.epochs = epochs_;
   o.batch_size = batch_size_;
   o.optimizer = parse_optimizer(optimizer_);
-  o.adam = {lr_, betas_[0], betas_[1], eps_, weight_decay_};
+  o.adam = {lr_, beta1, beta2, eps_, weight_decay_};
   o.sgd = {lr_, momentum_, weight_decay_};
   o.schedule = {parse_curve(curve_), lr_, lr_min_, warmup_steps_, step_size_, gamma_};
   o.loss.kind = !loss_.empty()   ? parse_loss(loss_)

@@ -14,6 +14,8 @@ struct TrainFlags {
   // sense.
   TrainOptions options(const RunFlags& run, bool integer_target) const;
 
+  bool names_loss() const { return !loss_.empty(); }
+
   int64_t seed = 0;
   std::string val_data, val_target;
   double val_fraction = 0;
@@ -23,12 +25,11 @@ struct TrainFlags {
   bool strict = true, resume = false, overwrite = false;
 
  private:
-  void add_optimization(CLI::App& sub);
   void add_data_and_files(CLI::App& sub);
   int64_t epochs_ = 25, batch_size_ = 128, patience_ = 20;
   double lr_ = 1e-3, weight_decay_ = 0, momentum_ = 0.9, eps_ = 1e-8, clip_norm_ = 0;
-  std::vector<double> betas_ = {0.9, 0.999};
-  std::string optimizer_ = "adamw", curve_ = "constant", loss_, on_nonfinite_ = "stop";
+  std::string optimizer_ = "adamw", betas_ = "0.9,0.999", curve_ = "constant", loss_,
+              on_nonfinite_ = "stop";
   int64_t warmup_steps_ = 0, step_size_ = 1;
   double lr_min_ = 0, gamma_ = 0.1, beta_ = 1, delta_ = 1;
   bool shuffle_ = true, early_stopping_ = false;

@@ -14,7 +14,7 @@ namespace sinew {
 // Tensors of i32 and u8 pass.
 void require_finite(const std::string& what, const Tensor& t);
 
-// (x - shift) / scale per column; shift and scale (columns).
+// (x - shift) / scale per column; shift and scale (columns), rounded to the type of x.
 struct Scaler {
   Tensor shift, scale;
   Tensor apply(const Tensor& x) const;   // (x - shift) / scale

@@ -31,10 +31,10 @@ struct ClassMetrics {
   };
   double accuracy = 0;
   std::vector<Row> classes;
-  std::vector<std::vector<int64_t>> confusion;  // [label][prediction]
+  std::vector<std::vector<int64_t>> confusion;  // [label][prediction]; empty above 4096 classes
 };
 // logits (rows, classes), f32 or f64; labels (rows), i32. Throws for other types and shapes,
-// without rows, for labels outside [0, classes), and above 4096 classes.
+// without rows, and for labels outside [0, classes).
 ClassMetrics class_metrics(const Tensor& logits, const Tensor& labels);
 
 }  // namespace sinew

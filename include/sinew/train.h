@@ -125,9 +125,10 @@ struct FitOptions {
   std::function<void(const Trainer&)> after_step = {}, after_epoch = {}, after_checkpoint = {};
   std::function<bool()> stop = {};  // asked after every step; true ends the training there
 };
-// Steps until nothing is left to do: true; or until `stop` asks for an end: false. Callbacks of one
-// step run in the order step, checkpoint, epoch. Throws what step() and the callbacks throw, and if
-// a checkpoint cannot be written or checkpoint_every is negative.
+// Steps until nothing is left to do: true; or until `stop` asks for an end: false. After a
+// step its callbacks run in the order step, checkpoint if one is due, epoch; then `stop`. Throws
+// what step() and the callbacks throw, and if a checkpoint cannot be written or checkpoint_every is
+// negative.
 bool fit(Trainer& trainer, const FitOptions& options = {});
 
 // A list of objects, one line per epoch; NaN and infinity are null, as is what was not measured.

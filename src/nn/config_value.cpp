@@ -194,12 +194,20 @@ std::string JsonWriter::quoted(const std::string& text) {
   return Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-std::string JsonWriter::json(double value) {
+namespace {
+
+template <class T>
+std::string shortest(T value) {
   if (!std::isfinite(value)) return "null";
   char buffer[32];
-  const double unsigned_zero = value + 0.0;  // "-0" would read back as the integer 0
+  const T unsigned_zero = value + T(0);  // "-0" would read back as the integer 0
   const auto end = std::to_chars(buffer, buffer + sizeof buffer, unsigned_zero).ptr;
   return {buffer, end};
 }
+
+}  // namespace
+
+std::string JsonWriter::json(double value) { return shortest(value); }
+std::string JsonWriter::json_f32(float value) { return shortest(value); }
 
 }  // namespace sinew

@@ -81,7 +81,9 @@ class JsonWriter {
   std::string str() const;
 
   static std::string quoted(const std::string& text);  // bytes that are not UTF-8 become U+FFFD
-  static std::string json(double value);  // shortest form that reads back equal; null if infinite
+  // The shortest form that reads back equal, as f64 or as f32; null if not finite.
+  static std::string json(double value);
+  static std::string json_f32(float value);
   template <class List, class Write>
   static std::string list(const List& values, const Write& write) {
     std::string out;

@@ -12,11 +12,14 @@ namespace {
 
 struct Place {
   size_t line = 1, column = 1;
+  const std::vector<std::string>* names = nullptr;
 };
 
 [[noreturn]] void fail(const Place& at, const std::string& fact) {
+  const bool named = at.names && at.column <= at.names->size();
+  const std::string name = named ? " (" + printable((*at.names)[at.column - 1]) + ")" : "";
   throw Error("csv: line " + std::to_string(at.line) + ", column " + std::to_string(at.column) +
-              ": " + fact);
+              name + ": " + fact);
 }
 
 std::string_view trim(std::string_view text) {
@@ -102,6 +105,8 @@ size_t read_first(std::string_view line, std::vector<std::string>& columns) {
     is_header = is_header || parse_number(columns.back(), value) == std::errc::invalid_argument;
   }
   const size_t count = columns.size();
+  if (count == 1 && is_header && line.find_first_of(";\t") != std::string_view::npos)
+    throw Error("csv: one column ('" + printable(line) + "'); cells are separated by commas");
   if (!is_header) columns.clear();
   return count;
 }
@@ -118,7 +123,7 @@ Table parse(std::string_view text) {
   if (table.columns.empty())
     rest = text;
   else
-    ++at.line;
+    at = {2, 1, &table.columns};
   if (rest.empty()) throw Error("csv: no rows below the header");
   std::vector<T> values;
   int64_t rows = 0;

@@ -89,8 +89,12 @@ void require_finite(const std::string& what, const Tensor& t) {
   if (t.dtype() == DType::bf16) check_finite<float>(what, cast(t.detach(), DType::f32));
 }
 
-Tensor Scaler::apply(const Tensor& x) const { return div(sub(x, shift), scale); }
-Tensor Scaler::invert(const Tensor& y) const { return add(mul(y, scale), shift); }
+Tensor Scaler::apply(const Tensor& x) const {
+  return div(sub(x, cast(shift, x.dtype())), cast(scale, x.dtype()));
+}
+Tensor Scaler::invert(const Tensor& y) const {
+  return add(mul(y, cast(scale, y.dtype())), cast(shift, y.dtype()));
+}
 
 Scaler standard_scaler(const Tensor& x) {
   require_table("standard_scaler", x);

@@ -75,31 +75,28 @@ ClassMetrics class_metrics(const Tensor& logits, const Tensor& labels) {
     throw Error("class_metrics: needs logits (rows, classes) and labels i32 (rows) (logits " +
                 describe(logits) + ", labels " + describe(labels) + ")");
   const int64_t classes = logits.dim(1);
-  if (classes > 4096)
-    throw Error("class_metrics: more than 4096 classes (" + std::to_string(classes) + ")");
   const std::vector<int32_t> predicted = argmax(logits).host<int32_t>(),
                              actual = labels.host<int32_t>();
   const size_t n = static_cast<size_t>(classes);
   ClassMetrics m;
-  m.confusion.assign(n, std::vector<int64_t>(n, 0));
-  std::vector<int64_t> columns(n, 0);
+  const bool confusion = classes <= 4096;
+  if (confusion) m.confusion.assign(n, std::vector<int64_t>(n, 0));
+  std::vector<int64_t> support(n, 0), answers(n, 0), hits(n, 0);
   for (size_t i = 0; i < actual.size(); ++i) {
     if (actual[i] < 0 || actual[i] >= classes)
       throw Error("class_metrics: label outside [0, " + std::to_string(classes) + ") (row " +
                   std::to_string(i) + ", label " + std::to_string(actual[i]) + ")");
-    ++m.confusion[static_cast<size_t>(actual[i])][static_cast<size_t>(predicted[i])];
-    ++columns[static_cast<size_t>(predicted[i])];
+    const auto label = static_cast<size_t>(actual[i]), answer = static_cast<size_t>(predicted[i]);
+    ++support[label];
+    ++answers[answer];
+    hits[label] += label == answer;
+    if (confusion) ++m.confusion[label][answer];
   }
   int64_t all_hits = 0;
   for (size_t c = 0; c < n; ++c) {
-    ClassMetrics::Row row;
-    for (int64_t count : m.confusion[c]) row.support += count;
-    const int64_t hits = m.confusion[c][c];
-    row.precision = ratio(hits, columns[c]);
-    row.recall = ratio(hits, row.support);
-    row.f1 = ratio(2 * hits, row.support + columns[c]);
-    all_hits += hits;
-    m.classes.push_back(row);
+    m.classes.push_back({support[c], ratio(hits[c], answers[c]), ratio(hits[c], support[c]),
+                         ratio(2 * hits[c], support[c] + answers[c])});
+    all_hits += hits[c];
   }
   m.accuracy = ratio(all_hits, labels.numel());
   return m;

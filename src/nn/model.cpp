@@ -26,8 +26,7 @@ const ConfigValue* member(const ConfigValue& object, const std::string& key) {
 
 Tensor read_column_values(const ConfigField& field, int64_t columns) {
   if (!field) throw Error("model: a scaler needs shift and scale");
-  std::vector<float> values;
-  for (const double v : field.numbers()) values.push_back(static_cast<float>(v));
+  const std::vector<double> values = field.numbers();
   if (static_cast<int64_t>(values.size()) != columns)
     throw Error("model: a scaler has " + std::to_string(values.size()) + " columns, the network " +
                 std::to_string(columns));
@@ -39,8 +38,8 @@ std::optional<Scaler> read_scaler(const ConfigField& field, int64_t columns) {
   const ConfigReader reader(op, field.value(), {"shift", "scale"});
   Scaler scaler{read_column_values(reader.find({"shift"}), columns),
                 read_column_values(reader.find({"scale"}), columns)};
-  for (const float s : scaler.scale.host<float>())
-    if (s == 0) throw Error("model: a scaler divides by 0");
+  for (const double s : scaler.scale.host<double>())
+    if (static_cast<float>(s) == 0) throw Error("model: a scaler divides by 0");
   return scaler;
 }
 
@@ -90,8 +89,10 @@ void read_extra(const ConfigValue& object, Model& model, NamedTensors& index_set
   if (const auto f = reader.find({"mixed_index_sets"})) index_sets = read_index_sets(f.value());
 }
 
-std::string write_numbers(const Tensor& values) {
-  return JsonWriter::list(values.values(), [](double v) { return JsonWriter::json(v); });
+std::string write_numbers(const Tensor& values) {  // in the shortest form of their own type
+  if (values.dtype() == DType::f64)
+    return JsonWriter::list(values.host<double>(), JsonWriter::json);
+  return JsonWriter::list(values.host<float>(), JsonWriter::json_f32);
 }
 
 std::string write_extra(Model& model) {
@@ -158,7 +159,11 @@ void save_model(const std::string& folder, Model& model) {
   sinew.raw("sinew", write_extra(model));
   std::string text = to_json(model.config);
   text.pop_back();
-  write_file(file(folder, "config.json"), text + ",\n " + sinew.str().substr(1) + "\n");
+  text += ",\n " + sinew.str().substr(1) + "\n";
+  if (text.size() > size_t{64} << 20)
+    throw Error("save_model: config.json would be larger than 64 MiB (" +
+                std::to_string(text.size()) + " bytes)");
+  write_file(file(folder, "config.json"), text);
   NamedTensors weights = model.net->state();
   for (NamedTensor& w : weights)
     if (w.tensor.dtype() == DType::f64) w.tensor = cast(w.tensor, DType::f32);
@@ -166,7 +171,12 @@ void save_model(const std::string& folder, Model& model) {
 }
 
 Model load_model(const std::string& folder) {
-  const std::string path = file(folder, "config.json"), text = read_file(path);
+  std::error_code ignored;
+  const std::string path = file(folder, "config.json");
+  if (!std::filesystem::exists(path, ignored) &&
+      std::filesystem::exists(file(folder, "checkpoint"), ignored))
+    throw Error(printable(folder) + ": its training is not finished (sinew train --resume)");
+  const std::string text = read_file(path);
   Model model;
   NamedTensors index_sets;
   about_file(path, [&] {

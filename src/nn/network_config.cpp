@@ -1,6 +1,7 @@
 // NetworkConfig from and to JSON, and its ranges. Keys: nn.h.
 #include "nn/network_config.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "nn/config_value.h"
@@ -86,6 +87,11 @@ NetworkConfig read_config(const ConfigValue& value, NetworkConfig c) {
   const auto& more = model_keys[static_cast<size_t>(c.model)];
   keys.insert(keys.end(), more.begin(), more.end());
 
+  for (const auto& others : model_keys)
+    for (const std::string& key : others)
+      if (std::find(keys.begin(), keys.end(), key) == keys.end() &&
+          std::find(value.keys.begin(), value.keys.end(), key) != value.keys.end())
+        throw Error("network: " + models[static_cast<size_t>(c.model)] + " has no " + key);
   const ConfigReader reader(op, value, keys);
   if (const auto f = reader.find({"input_dim"})) c.input_dim = f.integer();
   if (const auto f = reader.find({"output_dim"})) c.output_dim = f.integer();
@@ -116,6 +122,7 @@ void check_size(const NetworkConfig& c, const char* what, int64_t size) {
 
 void check_geo(NetworkConfig& c) {
   const auto& shape = c.connectivity.shape;
+  require(!shape.empty(), c, "shape is missing (H x W)");
   require(shape.size() == 2, c, "shape needs two sizes (has " + std::to_string(shape.size()) + ")");
   for (int64_t size : shape) check_size(c, "a size of shape", size);
   require(shape[0] <= INT32_MAX / shape[1], c,
@@ -193,8 +200,10 @@ double least_parameters(const NetworkConfig& c) {
 
 void require_parameters_fit(const NetworkConfig& c) {
   const double least = least_parameters(c);
-  require(4 * least <= static_cast<double>(memory_of_machine()), c,
-          "more than " + JsonWriter::json(least) + " parameters do not fit into memory");
+  const double block = 8192;  // bytes of a block or layer without its parameters, at least
+  require(
+      4 * least + block * static_cast<double>(c.depth) <= static_cast<double>(memory_of_machine()),
+      c, "more than " + JsonWriter::json(least) + " parameters do not fit into memory");
 }
 
 NetworkConfig overlay_network_config(const std::string& json, const NetworkConfig& base) {

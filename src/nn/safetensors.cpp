@@ -264,6 +264,7 @@ NamedTensors parse_safetensors(std::string_view bytes) {
   if (bytes.size() < 8) fail("file is shorter than 8 bytes (" + std::to_string(bytes.size()) + ")");
   const auto length = load_element<uint64_t>(bytes.data());
   const std::string_view rest = bytes.substr(8);
+  if (bytes.substr(0, 4) == "PK\x03\x04") fail("is a ZIP archive, as .pt is (docs/pytorch.md)");
   if (length > longest_header) fail("header is too long (" + std::to_string(length) + " bytes)");
   if (length > rest.size())
     fail("header goes beyond the file (" + std::to_string(length) + " of " +

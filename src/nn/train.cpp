@@ -18,12 +18,6 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-Tensor copied(const Tensor& t) {
-  Tensor out(t.shape(), t.dtype());
-  out.assign(t);
-  return out;
-}
-
 std::unique_ptr<Optimizer> make_optimizer(const ParameterBlock& block, const TrainOptions& o) {
   AdamOptions adam = o.adam;
   SgdOptions sgd = o.sgd;
@@ -144,7 +138,8 @@ void Trainer::Impl::end_epoch() {
   current.time_s += seconds_since(start);
   history.push_back(current);
   ended = true;
-  finished = current.epoch == options.epochs || (options.patience > 0 && patience_left == 0);
+  finished =
+      done == options.epochs * batches.count() || (options.patience > 0 && patience_left == 0);
   if (finished && options.patience > 0 && best_epoch > 0) block.values.assign(best_values);
 }
 

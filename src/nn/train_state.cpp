@@ -10,12 +10,6 @@
 namespace sinew {
 namespace {
 
-Tensor copied(const Tensor& t) {
-  Tensor out(t.shape(), t.dtype());
-  out.assign(t);
-  return out;
-}
-
 // What validation measured: nothing, the figures of a regression, or of a classifier.
 constexpr double nothing = 0, regression = 1, classes = 2;
 
@@ -157,6 +151,16 @@ void Trainer::set_state(const NamedTensors& state) {
   std::vector<EpochRecord> history;
   for (size_t i = 0; i < records.size(); i += record_fields)
     history.push_back(unpack(records.data() + i));
+  const auto require_epoch = [](int64_t epoch, int64_t wanted) {
+    if (epoch != wanted)
+      throw Error("train: state has epoch " + std::to_string(epoch) + " in the place of " +
+                  std::to_string(wanted));
+  };
+  require_epoch(current.epoch, done > 0 ? (done - 1) / per_epoch + 1 : 0);
+  for (size_t i = 0; i < history.size(); ++i)
+    require_epoch(history[i].epoch, static_cast<int64_t>(i) + 1);
+  if (best_epoch > done / per_epoch)
+    throw Error("train: state has a best epoch to come (" + std::to_string(best_epoch) + ")");
   TorchGenerator generator;
   generator.set_state(words(state, "generator", 625));
   const auto masks = words(state, "masks", 4);

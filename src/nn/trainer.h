@@ -34,4 +34,10 @@ struct Trainer::Impl {
   Tensor best_values;  // with early stopping
 };
 
+inline Tensor copied(const Tensor& t) {
+  Tensor out(t.shape(), t.dtype());
+  out.assign(t);
+  return out;
+}
+
 }  // namespace sinew

@@ -78,7 +78,7 @@ class Inputs(CliCase):
                 self.assertEqual(self.inputs(name, 2, "--idx-scale", "none"), [[1, 2]])
         for name, kind, says in (("x.npy", "csv", "not an NPY file"),
                                  ("x.idx", "npy", "not an IDX file"),
-                                 ("x.csv", "npy", "x.csv: csv: line 2, column 1: not a number")):
+                                 ("x.csv", "npy", "x.csv: csv: line 2, column 1 (")):
             self.write(name, contents[kind])
             self.refused(name, says)
 

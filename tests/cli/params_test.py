@@ -119,7 +119,7 @@ class Params(CliCase):
                    (("--shape", "4"), "shape needs two sizes (has 1)"),
                    (("--shape", "4xx"), '--shape: network: shape needs [H, W] or "HxW"'),
                    (("--input-dim", "15"), "input_dim is not H * W (15, 16)"),
-                   (("--hidden-dim", "3"), "--hidden-dim: network: unknown key"),
+                   (("--hidden-dim", "3"), "--hidden-dim: network: geo_sparse has no hidden_dim"),
                    (("--k", "1e400"), "--k: network: k needs a whole number"),
                    (("--depth", "0"), "depth outside [1, 2^31) (0)"),
                    (("--output-dim", "0"), "output_dim outside [1, 2^31) (0)")]
@@ -143,7 +143,7 @@ class Params(CliCase):
                 self.ok("params", *base, *extra)
 
     def test_errors(self):
-        self.assert_one_line_error(["params"], says="shape needs two sizes (has 0)")
+        self.assert_one_line_error(["params"], says="shape is missing (H x W)")
         self.assertEqual(self.ok("params", "--shape", "9x9", *BASE), self.ok("params", *BASE))
         self.assert_one_line_error(["params", "--config", "none.json"], says="none.json")
         self.assert_one_line_error(["params", "--config", "."], says=".: is a folder")

@@ -181,7 +181,8 @@ class Train(CliCase):
         self.assertNotEqual(given[0]["val_loss"], history[0]["val_loss"])
         self.assert_refused("--val-data", "vx.npy", "--val-target", "t.npy", "--val-fraction",
                             "0.1", says="--val")
-        self.assert_refused("--val-fraction", "1", says="leaves no row")
+        self.assert_refused("--val-fraction", "1", says="--val-fraction outside [0, 1)")
+        self.assert_refused("--val-fraction", "nan", says="--val-fraction")
         self.assert_refused("--val-fraction", "-0.1", says="--val-fraction")
         self.assert_refused("--val-target", "t.npy", says="--val-target")
         self.assert_refused("--val-data", "none.npy", "--val-target", "t.npy", says="none.npy")
@@ -224,7 +225,13 @@ class Train(CliCase):
         self.write("x1.npy", npy([0.0] * 65537, (65537, 1)))
         self.assert_refused(data=("--data", "x1.npy", "--target", "many.npy"),
                             says="more than 65536 classes")
+        self.write("count.npy", npy([i % 21 for i in range(60)], descr="<i8"))
+        self.assert_refused(data=("--data", "x.npy", "--target", "count.npy"),
+                            says="count.npy: 21 different whole numbers in 60 rows: say --loss")
+        self.train("--loss", "cross_entropy", data=("--data", "x.npy", "--target", "count.npy"))
         self.write("other.npy", npy([9] * 60, descr="<i8"))
+        self.assert_refused(data=("--data", "x.npy", "--target", "other.npy"),
+                            says="only one class (9)")
         self.assert_refused("--val-data", "x.npy", "--val-target", "other.npy", data=data,
                             says="label 9")
 
@@ -290,8 +297,10 @@ class Train(CliCase):
                                 "--epochs", "2")
         self.assertEqual(done.status, 0)
         lines = done.err.splitlines()
-        self.assertEqual(len(lines), 2)
-        self.assertRegex(lines[0], r"^epoch 1/2  train_loss \S+  lr 0.001  ETA \S+ s$")
+        self.assertEqual(len(lines), 3)
+        self.assertEqual(lines[0], "60 rows; 4 inputs on a 2 x 2 grid; 1 target; loss mse; "
+                                   "361 parameters")
+        self.assertRegex(lines[1], r"^epoch 1/2  train_loss \S+  lr 0.001  ETA \S+ s$")
         self.assertRegex(done.out, r"^run: epoch 2/2  train_loss \S+  lr 0.001\n$")
 
     def test_init(self):
@@ -313,8 +322,12 @@ class Train(CliCase):
 
     def test_early_stopping_keeps_the_best_epoch(self):
         args = ("--early-stopping", "--patience", "2", "--val-fraction", "0.3", "--lr", "0.1")
+        out = self.run_program("train", "--data", "x.npy", "--target", "t.npy", *args, "--epochs",
+                               "50", "--out", "shown", "--batch-size", "16", "--depth", "1",
+                               "--k", "2").out
         history, weights = self.train(*args, epochs=50)
         self.assertLess(len(history), 50)
+        self.assertIn(f"shown: best of {len(history)} epochs: epoch ", out)
         best = min(history, key=lambda r: r["val_loss"])["epoch"]
         self.assertEqual(len(history), best + 2)
         self.assertEqual([r["epoch"] for r in history if r["improved"]][-1], best)
@@ -378,6 +391,10 @@ class Train(CliCase):
                     process.send_signal(signal.SIGKILL)
                     process.communicate()
                     kills += process.returncode == -signal.SIGKILL
+            if not os.path.exists(self.path(f"{out}/config.json")):
+                self.assert_one_line_error(["predict", "--model", out, "--input", "x.npy",
+                                            "--output", "y.npy"],
+                                           says=f"{out}: its training is not finished")
             self.finish(self.start(out, "--checkpoint-every", "1"))
             self.assertEqual(self.read(f"{out}/model.safetensors"), wanted)
             self.assertEqual([r["epoch"] for r in self.history(out)], list(range(1, 151)))
@@ -395,7 +412,7 @@ class Train(CliCase):
             self.assertRegex(err, rf"^sinew train: error: stopped by {name} after step \d+ of "
                                   r"1200; --resume goes on from there\n$")
             self.assertTrue(os.path.exists(self.path(f"{name}/checkpoint/state.safetensors")))
-            self.assertFalse(os.path.exists(self.path(f"{name}/model.safetensors")))
+            self.ok("predict", "--model", name, "--input", "x.npy", "--output", "y.npy")
             self.finish(self.start(name))
             self.assertEqual(self.read(f"{name}/model.safetensors"),
                              self.read("whole/model.safetensors"))

@@ -112,7 +112,7 @@ TEST_CASE("csv: errors say where") {
   CHECK(error_in("") == "csv: no rows");
   CHECK(error_in("\n\n") == "csv: no rows");
   CHECK(error_in("a,b\n") == "csv: no rows below the header");
-  CHECK(error_in("a,b\n1,2\n3,x\n") == "csv: line 3, column 2: not a number ('x')");
+  CHECK(error_in("a,b\n1,2\n3,x\n") == "csv: line 3, column 2 (b): not a number ('x')");
   CHECK(error_in("1,2\n3,4 5\n") == "csv: line 2, column 2: not a number ('4 5')");
   CHECK(error_in("1,2\n3,0x10\n") == "csv: line 2, column 2: not a number ('0x10')");
   CHECK(error_in("1,2\n3,+-4\n") == "csv: line 2, column 2: not a number ('+-4')");
@@ -125,7 +125,7 @@ TEST_CASE("csv: errors say where") {
   CHECK(error_in("1,2\n3,1e999\n") == "csv: line 2, column 2: number out of range (1e999)");
   CHECK(error_in("1e999,2\n") == "csv: line 1, column 1: number out of range (1e999)");
   CHECK(error_in("a,\"b\n1,2\n") == "csv: line 1, column 2: a quote is not closed");
-  CHECK(error_in("a,b\n1,\"2\"3\n") == "csv: line 2, column 2: text after a quoted cell");
+  CHECK(error_in("a,b\n1,\"2\"3\n") == "csv: line 2, column 2 (b): text after a quoted cell");
   CHECK(error_in(std::string("1,2\n3,4\0\n", 9)) ==
         "csv: line 2, column 2: not a number ('4\\x00')");
   CHECK(error_in("1\n" + std::string(500, 'x')) ==

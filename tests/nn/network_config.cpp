@@ -104,8 +104,8 @@ TEST_CASE("network_config: errors of keys and types") {
       {R"({"model": "geo"})", "network: unknown model (geo; nearest is geo_sparse)"},
       {R"({"model": 1})", "network: model needs a text"},
       {grid(R"("dept": 3)"), "network: unknown key (dept; nearest is depth)"},
-      {grid(R"("hidden_dim": 3)"), "network: unknown key (hidden_dim; nearest is input_dim)"},
-      {R"({"model": "mlp", "norm": "rms"})", "network: unknown key (norm; nearest is input_dim)"},
+      {grid(R"("hidden_dim": 3)"), "network: geo_sparse has no hidden_dim"},
+      {R"({"model": "mlp", "norm": "rms"})", "network: mlp has no norm"},
       {grid(R"("activation_config": {"clip": 1})"),
        "activation_config: unknown key (clip; nearest is clip_at)"},
       {grid(R"("activation_config": 3)"), "activation_config: needs a JSON object"},
@@ -141,7 +141,7 @@ TEST_CASE("network_config: errors of keys and types") {
 
 TEST_CASE("network_config: errors of ranges") {
   const std::pair<std::string, const char*> cases[] = {
-      {"{}", "geo_sparse: shape needs two sizes (has 0)"},
+      {"{}", "geo_sparse: shape is missing (H x W)"},
       {R"({"shape": [2, 3, 4]})", "geo_sparse: shape needs two sizes (has 3)"},
       {R"({"shape": [0, 3]})", "geo_sparse: a size of shape outside [1, 2^31) (0)"},
       {R"({"shape": [65536, 32768]})", "geo_sparse: H * W is 2^31 or more (65536 x 32768)"},
@@ -165,7 +165,7 @@ TEST_CASE("network_config: errors of ranges") {
   // The same checks when a network is built from a struct, and those of the table.
   TorchGenerator generator(0);
   NetworkConfig c;
-  CHECK_THROWS_WITH_AS(make_network(c, generator), "geo_sparse: shape needs two sizes (has 0)",
+  CHECK_THROWS_WITH_AS(make_network(c, generator), "geo_sparse: shape is missing (H x W)",
                        Error);
   c.connectivity.shape = {2, 3};
   c.connectivity.radius = -1;
