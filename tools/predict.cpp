@@ -60,7 +60,7 @@ void write(const Predict& p, const Model& model, const Tensor& y) {
   const auto columns = static_cast<size_t>(table.values.dim(1));
   if (p.kind != "class" && model.classes.size() == columns)
     for (const int64_t label : model.classes)
-      table.columns.push_back("class " + std::to_string(label));
+      table.columns.push_back("class_" + std::to_string(label));
   else if (model.targets.size() == columns && reads_as_header(model.targets))
     table.columns = model.targets;
   write_csv(p.output, table);

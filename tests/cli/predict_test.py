@@ -66,6 +66,17 @@ class Predict(CliCase):
         self.assertEqual(self.predict("--model", "run"), ("<f4", OUT))
         self.assertEqual(self.predict("--model", "run/"), ("<f4", OUT))
 
+    def test_header_of_a_csv(self):
+        for targets, first in ((["y", "z", "3"], "y,z,3"), (["1", "2", "3"], None)):
+            self.write_model("run", WEIGHT, BIAS, targets=targets)
+            self.ok("predict", "--model", "run", "--input", "x.npy", "--output", "y.csv")
+            line = self.read("y.csv").decode().splitlines()[0]
+            self.assertEqual(line, first or ",".join(f"{v:g}" for v in OUT[0]))
+        self.write_model("run", WEIGHT, BIAS, loss="cross_entropy", classes=[-1, 4, 9])
+        self.ok("predict", "--model", "run", "--input", "x.npy", "--output", "y.csv",
+                "--output-kind", "proba")
+        self.assertTrue(self.read("y.csv").startswith(b"class_-1,class_4,class_9\n"))
+
     def test_batch_size(self):
         self.write_model("run", WEIGHT, BIAS)
         for rows in (1, 3, 4, 9999999999):

@@ -225,10 +225,12 @@ class Train(CliCase):
         self.write("x1.npy", npy([0.0] * 65537, (65537, 1)))
         self.assert_refused(data=("--data", "x1.npy", "--target", "many.npy"),
                             says="more than 65536 classes")
-        self.write("count.npy", npy([i % 21 for i in range(60)], descr="<i8"))
-        self.assert_refused(data=("--data", "x.npy", "--target", "count.npy"),
-                            says="count.npy: 21 different whole numbers in 60 rows: say --loss")
-        self.train("--loss", "cross_entropy", data=("--data", "x.npy", "--target", "count.npy"))
+        self.write("count.csv", "\n".join(str(i % 21) for i in range(60)))
+        counts = ("--data", "x.npy", "--target", "count.csv")
+        self.assert_refused(data=counts,
+                            says="count.csv: 21 different whole numbers in 60 rows: say --loss")
+        self.train("--loss", "cross_entropy", data=counts)
+        self.train("--loss", "mse", data=counts)
         self.write("other.npy", npy([9] * 60, descr="<i8"))
         self.assert_refused(data=("--data", "x.npy", "--target", "other.npy"),
                             says="only one class (9)")
@@ -283,6 +285,8 @@ class Train(CliCase):
         self.write("other/history.json", "[]")
         self.assert_refused(says="holds a run", out="other")
         self.assert_refused("--resume", "--overwrite", says="--overwrite")
+        self.assert_refused(says="--out", out="")
+        self.assert_refused("--overwrite", says="--out", out="")
         self.assert_refused(says="is no folder", out="x.npy")
         self.assert_refused("--resume", says="cannot be made", out="x.npy")
         self.assert_refused(says="cannot be made", out="x.npy/deeper")
@@ -337,6 +341,54 @@ class Train(CliCase):
                                         "0.3", "--lr", "0.1", "--no-early-stopping", epochs=9)[0]), 9)
         self.assert_refused("--early-stopping", "--patience", "0", says="--patience")
 
+    def test_one_training_per_folder(self):
+        process = self.start("run", "--epochs", "100000", "--checkpoint-every", "1")
+        while not os.path.exists(self.path("run/checkpoint/state.safetensors")):
+            time.sleep(0.001)
+        for flag in ("--resume", "--overwrite"):
+            done = self.run_program("train", "--data", "x.npy", "--target", "t.npy", "--out", "run",
+                                    flag)
+            self.assertEqual((done.status, done.out), (2, ""))
+            self.assertEqual(done.err, "sinew train: error: run: another training is writing to it\n")
+        process.kill()
+        process.communicate()
+        self.train(out="run")
+
+    def test_a_training_that_fails_leaves_the_model(self):
+        self.train()
+        kept = self.read("run/model.safetensors"), self.read("run/config.json")
+        done = self.run_program("train", "--data", "x.npy", "--target", "t.npy", "--out", "run",
+                                "--overwrite", "--init", "run/model.safetensors", "--config",
+                                "run/config.json", "--lr", "1e38", "--optimizer", "sgd", "--quiet")
+        self.assertEqual((done.status, done.err.count("\n")), (1, 1), done)
+        self.assertEqual((self.read("run/model.safetensors"), self.read("run/config.json")), kept)
+
+    def test_what_predict_could_not_read_is_refused(self):
+        self.write("huge.npy", npy([1e38 * v for v in self.x], (60, 4)))
+        self.assert_refused("--scale-x", data=("--data", "huge.npy", "--target", "t.npy"),
+                            says="means of --scale-x")
+        rows = "\n1,2,3" * 9
+        self.write("latin.csv", b"a,\xe9,y" + rows.encode())
+        self.assert_refused(data=("--data", "latin.csv"), says="a column's name is no UTF-8 text")
+        self.write("twice.csv", "a,a,y" + rows)
+        self.assert_refused(data=("--data", "twice.csv"), says="two columns are called 'a'")
+        self.write("grid.npy", npy(self.x, (30, 2, 4)))
+        self.write("turned.npy", npy(self.x, (30, 4, 2)))
+        self.write("t30.npy", npy(self.t[:30]))
+        self.assert_refused("--val-data", "turned.npy", "--val-target", "t30.npy",
+                            data=("--data", "grid.npy", "--target", "t30.npy"),
+                            says="turned.npy: rows are grids of [4, 2]")
+
+    def test_scalers_keep_f64(self):
+        self.write("x.npy", npy([1.6e9 + v for v in self.x], (60, 4), "<f8"))
+        self.write("t.npy", npy([1e9 + v for v in self.t], descr="<f8"))
+        self.write("v.npy", npy([1e9 + v for v in self.t], descr="<f8"))
+        history, _ = self.train("--precision", "f64", "--scale-x", "--scale-y", "--val-data",
+                                "x.npy", "--val-target", "v.npy")
+        measured = json.loads(self.ok("evaluate", "--model", "run", "--data", "x.npy", "--target",
+                                      "v.npy", "--precision", "f64", "--json"))
+        self.assertAlmostEqual(measured["mse"], history[-1]["val_mse"], delta=1e-5)
+
     # --- values out of range ---
     def test_refused_values(self):
         for args in (("--epochs", "0"), ("--epochs", "x"), ("--batch-size", "0"), ("--lr", "-1"),
@@ -351,7 +403,9 @@ class Train(CliCase):
                      ("--threads", "0"), ("--isa", "sse9"), ("--graph", "maybe"),
                      ("--compile",), ("--num-workers", "2"), ("--dtype", "float16"),
                      ("--depth", "0"), ("--shape", "5x5"), ("--hidden-dim", "3"), ("--unknown",),
-                     ("--epochs", "9223372036854775807")):
+                     ("--epochs", "9223372036854775807"), ("--seed", "9223372036854775808"),
+                     ("--seed", "18446744073709551615"), ("--betas", "0.1,0.2,0.3"),
+                     ("--betas", "0.9,x"), ("--output-dim", "0"), ("--batch-size", "1e3")):
             flag = [a for a in args if a.startswith("--")][-1]  # the one that is wrong
             says = {"--shape": "25 inputs", "--betas": "beta", "--loss-beta": "beta",
                     "--loss-delta": "delta"}.get(flag, flag[2:].replace("-", "_"))
@@ -444,6 +498,16 @@ class Train(CliCase):
             args = [word for pair in flags.items() for word in pair]
             with self.subTest(flag):
                 self.assert_one_line_error(["train", "--out", "run", "--resume", *args], says=says)
+        labels = {"--data": "x.npy", "--target": "labels.npy", "--epochs": "2"}
+        args = [word for pair in labels.items() for word in pair]
+        self.ok("train", "--out", "other", "--quiet", *args)
+        self.write("labels.npy", npy([i % 3 + 5 for i in range(60)], descr="<i8"))
+        self.assert_one_line_error(["train", "--out", "other", "--resume", *args], says="classes")
+        self.ok("train", "--out", "scaled", "--quiet", "--data", "x.npy", "--target", "t.npy",
+                "--scale-y")
+        self.write("t4.npy", npy([4 * v for v in self.t]))
+        self.assert_one_line_error(["train", "--out", "scaled", "--resume", "--data", "x.npy",
+                                    "--target", "t4.npy", "--scale-y"], says="scaling")
         args = [word for pair in base.items() for word in pair]
         for name, content in (("state.safetensors", b"x"), ("settings.json", b"[]"),
                               ("settings.json", b"{}"), ("settings.json", b"[" * 400000)):
@@ -469,8 +533,17 @@ class Train(CliCase):
 
     def test_help_shows_every_flag(self):
         out = self.ok("train", "--help")
-        for flag in ("--data", "--config", "--epochs", "--resume", "--quiet", "Example: sinew train"):
-            self.assertIn(flag, out)
+        flags = """--data --target --target-column --idx-scale --allow-nonfinite --config --shape
+            --depth --k --pattern --radius --wrap-mode --activation --activation-config --norm
+            --drop-path-max --output-dim --model --epochs --batch-size --lr --weight-decay --seed
+            --optimizer --momentum --betas --eps --schedule --warmup-steps --lr-min --step-size
+            --gamma --loss --loss-beta --loss-delta --val-fraction --val-data --val-target
+            --early-stopping --patience --scale-x --scale-y --shuffle --no-shuffle --clip-norm
+            --on-nonfinite --checkpoint-every --resume --overwrite --init --out --device --threads
+            --isa --precision --graph --quiet --amp --tf32 --dtype""".split()
+        for flag in flags:
+            self.assertRegex(out, rf"{flag}[ ,=\n]")
+        self.assertIn("Example: sinew train", out)
 
 
 if __name__ == "__main__":

@@ -301,6 +301,5 @@ TEST_CASE("compare: max_width limits, and wrong options are errors") {
   NetworkConfig mlp;
   mlp.model = ModelKind::mlp;
   CHECK_THROWS_WITH_AS(contenders(mlp), "contenders: needs a geo_sparse configuration", Error);
-  CHECK_THROWS_WITH_AS(contenders(NetworkConfig()), "geo_sparse: shape is missing (H x W)",
-                       Error);
+  CHECK_THROWS_WITH_AS(contenders(NetworkConfig()), "geo_sparse: shape is missing (H x W)", Error);
 }

@@ -110,7 +110,8 @@ TEST_CASE("gzip: every reader takes it, under any name") {
   write_file(path, compressed("1\n").substr(0, 12));
   CHECK(error_of([&] { read_csv(path); }) == path + ": gzip: file ends in the middle");
   write_file(path, compressed("x\nb\n"));
-  CHECK(error_of([&] { read_csv(path); }) == path + ": csv: line 2, column 1 (x): not a number ('b')");
+  CHECK(error_of([&] { read_csv(path); }) ==
+        path + ": csv: line 2, column 1 (x): not a number ('b')");
 }
 #else
 TEST_CASE("gzip: without zlib it is refused") {

@@ -165,8 +165,7 @@ TEST_CASE("network_config: errors of ranges") {
   // The same checks when a network is built from a struct, and those of the table.
   TorchGenerator generator(0);
   NetworkConfig c;
-  CHECK_THROWS_WITH_AS(make_network(c, generator), "geo_sparse: shape is missing (H x W)",
-                       Error);
+  CHECK_THROWS_WITH_AS(make_network(c, generator), "geo_sparse: shape is missing (H x W)", Error);
   c.connectivity.shape = {2, 3};
   c.connectivity.radius = -1;
   CHECK_THROWS_WITH_AS(make_network(c, generator), "connectivity: radius must not be negative (-1)",

@@ -343,6 +343,9 @@ TEST_CASE("train: a state with a wrong entry is refused and changes nothing") {
     CHECK(error(changed("counters", i, -1)) == "train: state has a count out of range (-1.000000)");
     CHECK(error(changed("counters", i, 0.5)) == "train: state has a count out of range (0.500000)");
   }
+  CHECK(error(changed("current", 0, 3)) == "train: state has epoch 3 in the place of 2");
+  CHECK(error(changed("history", 0, 9)) == "train: state has epoch 9 in the place of 1");
+  CHECK(error(changed("counters", 5, 2)) == "train: state has a best epoch to come (2)");
   CHECK(error(changed("current", 0, NAN)) == "train: state has a count out of range (nan)");
   CHECK(error(changed("history", 16, NAN)) == "train: state has a count out of range (nan)");
 
