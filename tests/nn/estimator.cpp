@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "nn/files.h"
+#include "nn/uniform.h"
 #include "sinew/compare.h"
 #include "sinew/error.h"
 #include "sinew/estimator.h"
@@ -11,15 +12,9 @@
 
 using namespace sinew;
 using test::error_of;
+using test::uniform;
 
 namespace {
-
-Tensor uniform(const Shape& shape, int64_t seed) {
-  NumpyGenerator generator(seed);
-  std::vector<float> values(static_cast<size_t>(shape.numel()));
-  for (float& v : values) v = static_cast<float>(generator.uniform(-1, 1));
-  return Tensor::from(values, shape);
-}
 
 Tensor labels(const std::vector<int32_t>& values) {
   return Tensor::from(values, {static_cast<int64_t>(values.size())});

@@ -4,21 +4,16 @@
 #include <filesystem>
 
 #include "nn/files.h"
+#include "nn/uniform.h"
 #include "sinew/error.h"
 #include "sinew/io.h"
 #include "sinew/ops.h"
 #include "sinew/train.h"
 
 using namespace sinew;
+using test::uniform;
 
 namespace {
-
-Tensor uniform(const Shape& shape, int64_t seed) {
-  NumpyGenerator generator(seed);
-  std::vector<float> values(static_cast<size_t>(shape.numel()));
-  for (float& v : values) v = static_cast<float>(generator.uniform(-1, 1));
-  return Tensor::from(values, shape);
-}
 
 // 70 rows in batches of 16: five steps an epoch. The masks are one stream per thread, which a new
 // Run starts anew: train it before the next one is made.

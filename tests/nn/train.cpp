@@ -2,10 +2,12 @@
 
 #include <cmath>
 
+#include "nn/uniform.h"
 #include "sinew/error.h"
 #include "sinew/train.h"
 
 using namespace sinew;
+using test::uniform;
 
 namespace {
 
@@ -17,13 +19,6 @@ NetworkConfig small_net() {
   config.drop_path_max = 0.3;
   config.residual_alpha_init = 0.5;
   return config;
-}
-
-Tensor uniform(const Shape& shape, int64_t seed) {
-  NumpyGenerator generator(seed);
-  std::vector<float> values(static_cast<size_t>(shape.numel()));
-  for (float& v : values) v = static_cast<float>(generator.uniform(-1, 1));
-  return Tensor::from(values, shape);
 }
 
 struct Run {
