@@ -21,7 +21,10 @@ LAYERS = ("base", "kernels", "tensor", "ops", "model", "users")
 BASE = {"error", "dtype", "shape", "device"}
 KERNEL_CORE = {"exec", "scalar", "philox", "hd", "parallel", "vec", "workers"}
 KERNEL_SHARED = {"src/geo/tile.h"}  # kernel code of a family, beside the signatures in x.h
-TEST_CORE = {"core/exec.h", "core/scalar.h", "core/philox.h"}  # tests iterate over the scalar list
+TEST_CORE = {"core/exec.h", "core/scalar.h", "core/philox.h",  # tests iterate over the scalar list
+             "cuda/cuda.h", "cuda/emulate/fiber.h"}
+CUDA = "src/cuda/"
+CUDA_RUNTIME = (CUDA + "cuda.h", CUDA + "emulate/")  # what declares the CUDA runtime
 TENSOR = {"tensor", "tape", "random", "step"}
 FAMILIES = ("ops", "geo", "sparse", "ode")  # folders of src and public headers of ops
 
@@ -61,7 +64,7 @@ class File:
         self.folder = "/".join(parts[:-1])
         self.public = path.startswith("include/")
         self.cpu = path.endswith((".cpu.cpp", ".cpu.h"))
-        self.cuda = path.endswith(".cu") or path.startswith("src/cuda/")
+        self.cuda = path.endswith(".cu") or path.startswith(CUDA)
         self.layer = LAYERS.index(self._layer(parts))
 
     def _layer(self, parts):
@@ -134,8 +137,10 @@ def project_finding(file, target, name):
             return f"{LAYERS[file.layer]} includes public headers only, not {name}"
     if target.layer > file.layer:
         return f"layer {LAYERS[file.layer]} includes {name} of layer {LAYERS[target.layer]}"
+    if target.path.startswith(CUDA_RUNTIME) and not file.cuda and LAYERS[file.layer] != "users":
+        return f"the CUDA runtime is for .cu files and {CUDA}, not {name} here"
     if (file.kernel_file() and target.kernel_file() and target.path not in KERNEL_SHARED
-            and target.folder not in ("src/core", "src/cuda")):
+            and target.folder not in ("src/core", "src/cuda") and not file.path.startswith(CUDA)):
         if target.stem != file.stem and not file.stem.startswith(target.stem + "_"):
             return f"a kernel includes its own header only, not {name}"
     return None
@@ -163,7 +168,7 @@ def system_finding(file, name):
     plain = re.fullmatch(r"[a-z_0-9]+", name)
     if (file.public or LAYERS[file.layer] == "base") and not plain:
         return f"{name} is not a standard header"
-    if file.kernel_file() and name not in KERNEL_STD:
+    if file.kernel_file() and name not in KERNEL_STD and not file.path.startswith(CUDA):
         return f"a kernel does not include {name}"
     return None
 
@@ -196,12 +201,15 @@ def check_includes(root, paths):
 
 
 def check_cu(path, graph):
-    """What a .cu file reads through any chain of includes."""
+    """What a .cu file reads through any chain of includes; of src/cuda no more than a kernel may."""
     seen, todo = set(), [path]
     while todo:
         here = todo.pop()
         for name in graph.get(here, []):
-            if name in SLOW_IN_CU or third_party(name) in ("eigen", "xsimd", "json"):
+            heavy = name in SLOW_IN_CU or third_party(name) in ("eigen", "xsimd", "json")
+            if here.startswith(CUDA) and not third_party(name) and "/" not in name:
+                heavy = heavy or name not in KERNEL_STD
+            if heavy:
                 yield f"{path}: reads {name} through {here}"
             if name not in seen:
                 seen.add(name)
