@@ -50,6 +50,7 @@ template <class F>
 End in_child(F f) {
   int ends[2];
   if (pipe(ends)) return {};
+  std::fflush(nullptr);  // or the child prints it again
   const pid_t child = fork();
   if (child == 0) {
     for (int signal : {SIGSEGV, SIGBUS, SIGABRT, SIGILL}) std::signal(signal, SIG_DFL);

@@ -9,6 +9,7 @@
 #include <limits>
 #include <numeric>
 #include <random>
+#include <thread>
 
 #include "cuda/device_array.h"
 #include "cuda/kernels.h"
@@ -250,6 +251,19 @@ TEST_CASE("emulate: functions of the device library") {
     for (int k = 0; k < function_count; ++k)
       CHECK(y[i * function_count + k] == doctest::Approx(expected[k]).epsilon(1e-6));
   }
+}
+
+TEST_CASE("emulate: launches of several host threads take turns") {
+  const auto x = numbers(4 * 256);
+  const auto expected = block_sums(x);
+  std::vector<int> right(4);
+  std::vector<std::thread> threads;
+  for (int& count : right)
+    threads.emplace_back([&] {
+      for (int i = 0; i < 5; ++i) count += device_sums(x, Fault::none) == expected;
+    });
+  for (std::thread& t : threads) t.join();
+  CHECK(right == std::vector<int>(4, 5));
 }
 
 TEST_CASE("emulate: threads that exited are not waited for") {

@@ -152,16 +152,18 @@ std::string Memory::verify() {
   std::string fact;
   if (blocks_.empty()) return fact;
   Open open(*this);
-  const auto check = [&](char* start, char* end, const std::string& where) {
+  const auto check = [&](char* start, char* end, size_t bytes, const char* where) {
     char* const byte = written(start, end);
     if (byte == end) return;
-    if (fact.empty()) fact = where + " at byte " + std::to_string(byte - start);
+    if (fact.empty())
+      fact = "a block of " + std::to_string(bytes) + " bytes was written " + where + " at byte " +
+             std::to_string(byte - start) + " of the zone";
     fill_zone(start, end);
   };
-  check(base_, base_ + unit, "device memory was written before the first block");
-  for (const auto& [start, bytes] : blocks_)
-    check(start + bytes, start + extent_of(bytes),
-          "a block of " + std::to_string(bytes) + " bytes was written behind its end");
+  for (const auto& [start, bytes] : blocks_) {
+    check(start - unit, start, bytes, "before its start");
+    check(start + bytes, start + extent_of(bytes), bytes, "behind its end");
+  }
   return fact;
 }
 
