@@ -158,6 +158,31 @@ TEST_CASE("emulated graph: a kernel's failure is the replay's") {
   cuda_check(cudaGraphExecDestroy(exec), "destroy");
 }
 
+TEST_CASE("emulated streams, events and graphs: null and unknown arguments") {
+  const auto says = [](cudaError_t error, const char* text) {
+    CHECK(cudaGetLastError() == error);
+    CHECK(cudaGetErrorString(error) == std::string(text));
+  };
+  cudaStream_t stream;
+  cudaGraphExec_t exec;
+  float time;
+  says(cudaStreamCreateWithFlags(&stream, 2), "invalid argument (flags of a stream)");
+  says(cudaStreamDestroy(nullptr), "invalid resource handle (the default stream stays)");
+  says(cudaEventRecord(nullptr), "invalid resource handle (no event)");
+  says(cudaEventSynchronize(nullptr), "invalid resource handle (no event)");
+  says(cudaEventDestroy(nullptr), "invalid resource handle (no event)");
+  says(cudaStreamWaitEvent(nullptr, nullptr), "invalid resource handle (no event)");
+  says(cudaEventElapsedTime(&time, nullptr, nullptr),
+       "invalid resource handle (an event without a time)");
+  says(cudaGraphInstantiate(&exec, nullptr), "invalid argument (no graph)");
+  says(cudaGraphLaunch(nullptr, nullptr), "invalid argument (no graph)");
+  says(cudaGraphDestroy(nullptr), "invalid argument (no graph)");
+  says(cudaGraphExecDestroy(nullptr), "invalid argument (no graph)");
+  says(cudaStreamBeginCapture(nullptr, cudaStreamCaptureModeRelaxed),
+       "operation not permitted when stream is capturing (the default stream)");
+  CHECK(cudaGetErrorString(cudaSuccess) == std::string("no error"));
+}
+
 TEST_CASE("emulated events: order and time") {
   cudaStream_t stream;
   cudaEvent_t start, end, timeless;

@@ -1,6 +1,8 @@
 // Emulated device memory: closed to the host, guarded against kernels, copies checked.
 #include <doctest/doctest.h>
 
+#include <sys/resource.h>
+
 #include <cmath>
 
 #include "cuda/device_array.h"
@@ -119,6 +121,20 @@ TEST_CASE("emulated memory: its size, and what is beyond it") {
   cuda_check(cudaMallocHost(&block, 16), "malloc");
   static_cast<char*>(block)[15] = 1;
   cuda_check(cudaFreeHost(block), "free");
+}
+
+TEST_CASE("emulated launches: without memory for a block's threads") {
+  if (SINEW_ASAN || SINEW_TSAN) return;  // their own memory would be limited too
+  const DeviceArray<int> counts(1024);
+  const End end = in_child([&] {
+    nothing(1, 1024, 0);  // makes room for all but the stacks
+    const rlimit limit{size_t{1} << 20, size_t{1} << 20};
+    setrlimit(RLIMIT_AS, &limit);
+    early_exit(counts.data(), 1024, 1024);
+  });
+  INFO(end.output);
+  CHECK(end.status == 3);
+  CHECK(end.says("no memory for the stacks of its threads"));
 }
 
 TEST_CASE("emulated launches: limits of the device") {

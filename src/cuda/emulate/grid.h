@@ -16,7 +16,7 @@ struct Kernel {
 
 inline constexpr size_t max_shared_bytes = 227 * 1024;
 
-// Returns why it failed, or nothing. One call at a time.
+// Returns why it failed, or nothing. One call at a time. Throws std::bad_alloc.
 std::string run_grid(const Kernel& kernel);
 
 }  // namespace sinew::emulate

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <map>
-#include <new>
 
 #include "cuda/emulate/device.h"
 #include "cuda/emulate/grid.h"
@@ -39,12 +38,7 @@ cudaError_t check_config(const LaunchConfig& config, const void* kernel) {
 
 cudaError_t run(const Kernel& kernel) {
   Memory::Open open(device().memory);
-  std::string fact;
-  try {
-    fact = run_grid(kernel);
-  } catch (const std::bad_alloc&) {
-    return fail(cudaErrorMemoryAllocation, "for the threads of a block");
-  }
+  std::string fact = run_grid(kernel);
   if (!fact.empty()) return fail(cudaErrorLaunchFailure, fact);
   fact = device().memory.verify();
   return fact.empty() ? cudaSuccess : fail(cudaErrorIllegalAddress, fact);
