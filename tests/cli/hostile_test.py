@@ -328,5 +328,42 @@ class Outputs(CliCase):
         self.assertEqual(read_npy(self.path("kept/y.npy"))[1], (5000, 1))
 
 
+class EveryKey(CliCase):
+    """Each key of a network's JSON misspelt, and with a value of a wrong type."""
+
+    def refused(self, config, says):
+        self.write("c.json", config)
+        self.assert_one_line_error(["params", "--config", "c.json"], says=says)
+
+    def test_keys(self):
+        geo = {"shape": [2, 2], "k": 1}
+        dense = {"model": "dense_residual", "input_dim": 4, "hidden_dim": 2}
+        keys = {key: geo for key in (
+            "input_dim", "output_dim", "shape", "depth", "k", "pattern", "radius", "offsets",
+            "wrap_mode", "activation_type", "activation_config", "norm", "drop_path_max",
+            "residual_alpha_init", "bias", "compute_mode", "seed", "include_self", "allow_repeats",
+            "offset_order", "distinct", "dilation", "model")}
+        for key, base in {**keys, "hidden_dim": dense}.items():
+            for wrong in ([{}], [[[]]], {"a": 1}):
+                with self.subTest(key, wrong=wrong):
+                    self.refused({**base, key: wrong}, "c.json: ")
+            with self.subTest(key, misspelt=True):
+                self.refused({**base, key + "x": 1}, f"unknown key ({key}x; nearest is {key})")
+
+    def test_keys_of_the_activation(self):
+        for key in ("amplitude_init", "frequency_init", "decay_init", "amp_init_std",
+                    "freq_init_std", "damp_init_std", "slope_init_std", "amp_range", "freq_range",
+                    "damp_range", "slope_range", "learnable", "trainable", "decay_mode",
+                    "feature_dim", "bounds", "amp_bounds", "freq_bounds", "damp_bounds",
+                    "phase_init", "phase_trainable", "slope_init", "slope_trainable", "clip_max",
+                    "activation_types", "activation_ratios", "ratio_sum_tol", "mix_layout",
+                    "mix_seed", "seed"):
+            base = {"shape": [2, 2], "k": 1, "activation_type": "phase_psann"}
+            with self.subTest(key):
+                self.refused({**base, "activation_config": {key: [{}]}}, "c.json: ")
+                self.refused({**base, "activation_config": {key + "x": 1}},
+                             f"unknown key ({key}x; nearest is ")
+
+
 if __name__ == "__main__":
     unittest.main()
