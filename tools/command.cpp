@@ -1,11 +1,9 @@
 // Flags, signals and output that every subcommand shares.
 #include "command.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <csignal>
@@ -13,6 +11,7 @@
 #include <cstring>
 
 #include "sinew/device.h"
+#include "sinew/io.h"
 
 namespace sinew::tools {
 namespace {
@@ -28,20 +27,6 @@ extern "C" void on_signal(int signal) {
 std::string refuse(const char* instead) {
   throw CLI::ValidationError("--dtype float16 and --amp-dtype float16 are not supported; use " +
                              std::string(instead));
-}
-
-// Bytes of the UTF-8 character that starts at `at`; 0 for a control character or no UTF-8.
-size_t printable_length(const std::string& text, size_t at) {
-  const auto byte = [&](size_t i) {
-    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u;
-  };
-  const unsigned first = byte(at);
-  if (first < 0x80) return first >= 0x20 && first != 0x7f ? 1 : 0;
-  const size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-  if (first < 0xc2 || first > 0xf4 || (first == 0xc2 && byte(at + 1) < 0xa0)) return 0;
-  for (size_t i = 1; i < length; ++i)
-    if ((byte(at + i) & 0xc0) != 0x80) return 0;
-  return length;
 }
 
 // Without "{false}" behind the negative form of a switch.
@@ -182,17 +167,7 @@ void notice(const RunFlags& flags, const std::string& text) {
   if (!flags.quiet) std::fprintf(stderr, "%s\n", text.c_str());
 }
 
-std::string one_line(const std::string& text) {
-  std::string out;
-  for (size_t at = 0; at < text.size();) {
-    const size_t length = printable_length(text, at);
-    char code[8];
-    std::snprintf(code, sizeof code, "\\x%02x", static_cast<unsigned char>(text[at]));
-    out += length > 0 ? text.substr(at, length) : code;
-    at += std::max(length, size_t{1});
-  }
-  return out;
-}
+std::string one_line(const std::string& text) { return printable(text, text.npos); }
 
 void require_writable(const std::string& path) {
   struct stat status;

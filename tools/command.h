@@ -52,6 +52,16 @@ void notice(const RunFlags& flags, const std::string& text);
 // Control characters and what is no UTF-8 as \xHH.
 std::string one_line(const std::string& text);
 
+// f(), the name of a file or flag put before the message of an error.
+template <class F>
+auto about(const std::string& source, const F& f) {
+  try {
+    return f();
+  } catch (const Error& error) {
+    throw Error(source + ": " + error.what());
+  }
+}
+
 // Throws unless a file of this name can be made or replaced, before there is anything to write.
 void require_writable(const std::string& path);
 

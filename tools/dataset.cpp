@@ -8,6 +8,7 @@
 #include <numeric>
 #include <unordered_map>
 
+#include "command.h"
 #include "sinew/data.h"
 #include "sinew/error.h"
 #include "sinew/io.h"
@@ -63,14 +64,12 @@ File read(const std::string& path, const DataFlags& flags, DType dtype, Role rol
   const auto fail = [&](const std::string& fact) { throw Error(path + ": " + fact); };
   std::string bytes = read_file(path);
   File file;
-  try {
+  about(path, [&] {
     if (is_gzip(bytes)) bytes = gunzip(bytes);
     if (bytes.rfind("PK\x03\x04", 0) == 0)
       throw Error("is a ZIP archive, as .npz and .xlsx are; NPY, IDX and CSV are read");
     file = parse(path, bytes, dtype);
-  } catch (const Error& error) {
-    fail(error.what());
-  }
+  });
   Tensor& t = file.values;
   const bool scale = role == Role::inputs && t.dtype() == DType::u8 && flags.idx_scale == "unit";
   if (role == Role::inputs && t.rank() != 2 && t.rank() != 3)

@@ -6,28 +6,15 @@
 #include "sinew/ops.h"
 
 namespace sinew::tools {
-namespace {
-
-template <class Read>
-auto named(const std::string& path, const Read& read) {
-  try {
-    return read();
-  } catch (const Error& error) {
-    throw Error(path + ": " + error.what());
-  }
-}
-
-}  // namespace
-
 Model read_model(const ModelFlags& flags, DType dtype) {
   Model model;
   if (!flags.model.empty()) {
     model = load_model(flags.model);
   } else {
     const std::string json = read_file(flags.config);
-    model.config = named(flags.config, [&] { return parse_network_config(json); });
+    model.config = about(flags.config, [&] { return parse_network_config(json); });
     const NamedTensors weights = read_safetensors(flags.weights);
-    model.net = named(flags.weights, [&] {
+    model.net = about(flags.weights, [&] {
       return load_network(model.config, weights, flags.strict ? Strict::yes : Strict::no);
     });
   }

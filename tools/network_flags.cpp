@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "command.h"
 #include "sinew/error.h"
 #include "sinew/io.h"
 
@@ -126,11 +127,7 @@ void NetworkFlags::add_to(CLI::App& sub) {
 NetworkConfig NetworkFlags::config(const NetworkConfig& base) const {
   NetworkConfig c = base;
   const auto overlay = [&](const std::string& source, const std::string& json) {
-    try {
-      c = overlay_network_config(json, c);
-    } catch (const Error& error) {
-      throw Error(source + ": " + error.what());
-    }
+    about(source, [&] { c = overlay_network_config(json, c); });
   };
   const auto overlay_model = [&] {  // which decides what keys there are
     for (const Member& member : members_)

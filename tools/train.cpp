@@ -161,11 +161,8 @@ void TrainCommand::build_network() {
   model_.net->to(run_flags_.dtype());
   if (!flags_.init.empty()) {
     const NamedTensors weights = read_safetensors(flags_.init);
-    try {
-      model_.net->load_state(weights, flags_.strict ? Strict::yes : Strict::no);
-    } catch (const Error& e) {
-      throw Error(flags_.init + ": " + e.what());
-    }
+    about(flags_.init,
+          [&] { model_.net->load_state(weights, flags_.strict ? Strict::yes : Strict::no); });
   }
   trainer_ = std::make_unique<Trainer>(*model_.net, data_, options_, generator_);
 }

@@ -65,6 +65,9 @@ void write_csv(const std::string& path, const Table& table);
 // --- whole files ----------------------------------------------------------------------------
 std::string read_file(const std::string& path);  // throws if larger than the machine's memory
 void write_file(const std::string& path, std::string_view content);
+// Text of a file for a message, always UTF-8: control characters and what is no UTF-8 as \xHH; cut
+// after about `longest` bytes.
+std::string printable(std::string_view text, size_t longest = 80);
 
 // --- gzip -----------------------------------------------------------------------------------
 bool is_gzip(std::string_view bytes);  // by the first two bytes, 1f 8b

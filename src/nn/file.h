@@ -34,10 +34,6 @@ class OutputFile {
   int descriptor_ = -1;
 };
 
-// Text of a file for a message, always UTF-8: control characters and what is no UTF-8 as \xHH; cut
-// after about `longest` bytes.
-std::string printable(std::string_view text, size_t longest = 80);
-
 uint64_t memory_of_machine();  // bytes
 
 // f(), the file's name put before the message of an error.
