@@ -12,11 +12,31 @@
 namespace sinew {
 
 enum class Device : uint8_t { cpu, cuda };
+enum class Tf32 : uint8_t { off, on };
 enum class Isa : uint8_t { generic, avx2, avx512 };  // instruction-set level of the CPU kernels
 
 const char* name(Device device);
 const char* name(Isa isa);
 Isa parse_isa(const std::string& text);  // "generic", "avx2", "avx512", "auto" (the best one here)
+
+// The device of the calling thread: new tensors lie there and ops run there; an op that meets a
+// tensor of another device throws. Set it before building a network. Default: cpu. The stream of
+// masks (random.h) goes on where it was. Throws inside a Step, and for cuda where it is unusable.
+//
+//     set_device(cuda_fault().empty() ? Device::cuda : Device::cpu);
+//
+// Work on a GPU is put into a stream of the thread's own and not waited for, but where values come
+// back to the host (Tensor::host, item, value). A tensor that is handed to another thread needs
+// synchronize() before.
+Device device();
+void set_device(Device device);
+void synchronize();        // waits until the thread's work on the GPU is done
+std::string cuda_fault();  // why cuda cannot be used, in one line; empty if it can
+
+// Matrix products of f32 on cuda may round their inputs to TF32 (10 bits of fraction), several
+// times faster. Default: off. A recorded Step keeps what was set when it was recorded.
+Tf32 tf32();
+void set_tf32(Tf32 setting);
 
 int threads();                // default: the processors this process may use
 void set_threads(int count);  // throws if count < 1

@@ -3,7 +3,9 @@
 
 #include <sched.h>
 
+#include "cuda/device.h"
 #include "sinew/error.h"
+#include "sinew/random.h"
 
 namespace sinew {
 namespace {
@@ -72,6 +74,32 @@ bool supports(Isa level) {
   }
   return false;
 }
+
+Device device() { return context().own_pool->device(); }
+
+void set_device(Device device) {
+  Context& c = context();
+  if (device == c.own_pool->device()) return;
+  if (c.pool != c.own_pool) throw Error("set_device: not inside a step");
+  if (!c.cuda) c.cuda = cuda::open();
+  const bool masks = c.mask_state.defined();
+  const std::vector<uint32_t> state = masks ? mask_state() : std::vector<uint32_t>();
+  std::swap(c.own_pool, c.other_pool);
+  if (!c.own_pool) c.own_pool = std::make_shared<Pool>(device, c.other_pool->guard());
+  c.pool = c.own_pool;
+  c.mask_state = Tensor();
+  if (masks) set_mask_state(state);
+}
+
+void synchronize() {
+  if (context().recorder) throw Error("synchronize: a step is being recorded");
+  if (context().cuda) cuda::synchronize(*context().cuda);
+}
+
+std::string cuda_fault() { return cuda::fault(); }
+
+Tf32 tf32() { return context().tf32; }
+void set_tf32(Tf32 setting) { context().tf32 = setting; }
 
 int threads() { return context().threads; }
 

@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "core/exec.h"
 #include "core/pool.h"
 #include "sinew/tensor.h"
 
@@ -12,7 +13,7 @@ namespace sinew {
 class Tape;
 
 // What a recording Step collects: every kernel call, and the buffers that they use and that are
-// not the step's own.
+// not the step's own. On a GPU the calls are in the graph; here they keep what they hold alive.
 struct Recorder {
   std::vector<std::function<void()>> calls;
   std::vector<std::shared_ptr<Buffer>> keep;
@@ -23,8 +24,11 @@ struct Context {
   Context();
   int threads;
   Isa isa;
-  std::shared_ptr<Pool> pool;      // of new tensors; a Step puts its own here while it runs
-  std::shared_ptr<Pool> own_pool;  // the thread's
+  Tf32 tf32 = Tf32::off;
+  std::shared_ptr<Pool> pool;        // of new tensors; a Step puts its own here while it runs
+  std::shared_ptr<Pool> own_pool;    // the thread's, on its device
+  std::shared_ptr<Pool> other_pool;  // that of the device set before, if any
+  std::shared_ptr<Cuda> cuda;        // made by the first set_device(Device::cuda)
   Tape* tape = nullptr;
   Recorder* recorder = nullptr;
   Tensor mask_state;  // random.h: {seed lo, seed hi, counter lo, counter hi}, made at first use

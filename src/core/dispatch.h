@@ -15,9 +15,13 @@ struct TensorAccess {
   }
 };
 
-// The first element, for a kernel. A recording keeps alive what is not from its own pool.
+// The first element, for a kernel on the thread's device. A recording keeps alive what is not from
+// its own pool.
 inline void* pointer(const Tensor& t) {
   if (!t.defined()) return nullptr;
+  if (t.device() != device())
+    throw Error("device: a tensor " + t.shape().str() + " is on " + name(t.device()) +
+                ", this thread computes on " + name(device()));
   if (Recorder* recorder = context().recorder) {
     const auto& buffer = TensorAccess::buffer(t);
     if (buffer->pool != recorder->pool) recorder->keep.push_back(buffer);
@@ -50,6 +54,14 @@ void run_on_cpu(Isa isa, int threads, const F& call) {
 template <class F>
 void on(const Tensor&, F call) {
   const Context& c = context();
+#ifdef SINEW_CUDA
+  if (device() == Device::cuda) {
+    Cuda executor{c.cuda->stream, c.tf32};
+    call(executor);
+    if (c.recorder) c.recorder->calls.emplace_back([call] { (void)call; });
+    return;
+  }
+#endif
   run_on_cpu(c.isa, c.threads, call);
   if (c.recorder)
     c.recorder->calls.emplace_back(
@@ -63,11 +75,15 @@ inline void require(bool ok, const char* op, const std::string& fact) {
 inline void require_defined(const char* op, const Tensor& t) {
   if (!t.defined()) throw Error(std::string(op) + ": tensor is undefined");
 }
-inline void require_real(const char* op, const Tensor& t) {  // f32 or f64
+inline void require_real(const char* op, const Tensor& t) {  // f32, and f64 or bf16
   require_defined(op, t);
-  if (t.dtype() != DType::f32 && t.dtype() != DType::f64)
-    throw Error(std::string(op) + ": needs f32 or f64 (" + name(t.dtype()) + ")");
+  const bool cuda = t.device() == Device::cuda;
+  if (t.dtype() != DType::f32 && t.dtype() != (cuda ? DType::bf16 : DType::f64))
+    throw Error(std::string(op) + ": needs f32 or " + (cuda ? "bf16 on cuda (" : "f64 (") +
+                name(t.dtype()) + ")");
 }
+// The type of sums, statistics and parameters beside activations of `dtype`.
+inline DType arithmetic(DType dtype) { return dtype == DType::f64 ? dtype : DType::f32; }
 inline void require_same_dtype(const char* op, const Tensor& a, const Tensor& b) {
   if (a.dtype() != b.dtype())
     throw Error(std::string(op) + ": dtypes differ (" + name(a.dtype()) + ", " + name(b.dtype()) +

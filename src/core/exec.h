@@ -18,4 +18,10 @@ struct CpuAt {
 using Cpu = CpuAt<Isa::SINEW_LEVEL>;
 #endif
 
+// Kernels are put into the stream and not waited for.
+struct Cuda {
+  void* stream;  // cudaStream_t
+  Tf32 tf32;     // of matrix products
+};
+
 }  // namespace sinew

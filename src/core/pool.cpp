@@ -1,9 +1,12 @@
 // Memory pool: see pool.h. A block is `bucket` bytes (plus 256 bytes of canary in guarded mode).
 #include "core/pool.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 
+#include "core/context.h"
+#include "cuda/device.h"
 #include "sinew/error.h"
 
 namespace sinew {
@@ -26,6 +29,26 @@ size_t bucket_of(size_t bytes) {
 
 Pool::~Pool() { trim(); }
 
+void Pool::set_bytes(void* to, int byte, size_t count) const {
+  if (device_ == Device::cpu)
+    std::memset(to, byte, count);
+  else
+    cuda::fill(*context().cuda, to, byte, count);
+}
+
+// While a step is being recorded on a GPU nothing can be looked at.
+bool Pool::canary_lives(const void* from, size_t count) const {
+  std::vector<unsigned char> copy;
+  const auto* bytes = static_cast<const unsigned char*>(from);
+  if (device_ == Device::cuda) {
+    if (!context().cuda || context().recorder) return true;
+    copy.resize(count);
+    cuda::download(*context().cuda, copy.data(), from, count);
+    bytes = copy.data();
+  }
+  return std::all_of(bytes, bytes + count, [](unsigned char byte) { return byte == canary; });
+}
+
 void* Pool::allocate(size_t bytes) {
   const size_t bucket = bucket_of(bytes);
   const std::lock_guard lock(mutex_);
@@ -36,15 +59,16 @@ void* Pool::allocate(size_t bytes) {
     blocks.pop_back();
   } else {
     const size_t guarded = bucket + (guard_ == Guard::on ? alignment : 0);
-    block = std::aligned_alloc(alignment, guarded);
+    block =
+        device_ == Device::cuda ? cuda::allocate(guarded) : std::aligned_alloc(alignment, guarded);
     if (!block) throw Error("pool: out of memory (" + std::to_string(guarded) + " bytes)");
     blocks.reserve(blocks.capacity() + 1);  // so that release() never allocates
     stats_.reserved += static_cast<int64_t>(bucket);
     ++system_allocations_;
   }
   if (guard_ == Guard::on) {
-    std::memset(block, 0xFF, bucket);  // NaN in every floating type
-    std::memset(static_cast<char*>(block) + bytes, canary, bucket + alignment - bytes);
+    set_bytes(block, 0xFF, bucket);  // NaN in every floating type
+    set_bytes(static_cast<char*>(block) + bytes, canary, bucket + alignment - bytes);
   }
   stats_.in_use += static_cast<int64_t>(bucket);
   if (stats_.in_use > stats_.high_water) stats_.high_water = stats_.in_use;
@@ -55,12 +79,7 @@ void Pool::release(void* block, size_t bytes) noexcept {
   const size_t bucket = bucket_of(bytes);
   const std::lock_guard lock(mutex_);
   if (guard_ == Guard::on) {
-    const auto* start = static_cast<const unsigned char*>(block);
-    for (size_t i = bytes; i < bucket + alignment; ++i)
-      if (start[i] != canary) {
-        ++overruns_;
-        break;
-      }
+    overruns_ += !canary_lives(static_cast<char*>(block) + bytes, bucket + alignment - bytes);
   }
   stats_.in_use -= static_cast<int64_t>(bucket);
   free_[bucket].push_back(block);
@@ -69,7 +88,7 @@ void Pool::release(void* block, size_t bytes) noexcept {
 void Pool::trim() {
   const std::lock_guard lock(mutex_);
   for (auto& [bucket, blocks] : free_) {
-    for (void* block : blocks) std::free(block);
+    for (void* block : blocks) device_ == Device::cuda ? cuda::release(block) : std::free(block);
     stats_.reserved -= static_cast<int64_t>(bucket * blocks.size());
     blocks.clear();
   }

@@ -33,6 +33,9 @@ class Pool {
   int64_t system_allocations() const { return system_allocations_; }
 
  private:
+  void set_bytes(void* to, int byte, size_t count) const;
+  bool canary_lives(const void* from, size_t count) const;
+
   Device device_;
   Guard guard_;
   mutable std::mutex mutex_;

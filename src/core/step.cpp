@@ -1,4 +1,5 @@
-// Step: eager, recorded, replayed. A recording is a list of kernel closures over fixed addresses.
+// Step: eager, recorded, replayed. A recording is a list of kernel closures over fixed addresses,
+// on a GPU a CUDA Graph of them (docs/capture.md).
 // Each combination of shapes has a pool of its own, in which nothing is allocated any more once the
 // recording is made: so what the recording freed stays reserved for its replays. Buffers from
 // elsewhere are kept alive by the recording.
@@ -7,6 +8,7 @@
 #include <algorithm>
 
 #include "core/dispatch.h"
+#include "cuda/device.h"
 
 namespace sinew {
 
@@ -16,10 +18,11 @@ struct Step::State {
   using Key = std::vector<std::pair<Shape, DType>>;
   struct Entry {
     Key key;
-    std::shared_ptr<Pool> pool = std::make_shared<Pool>(Device::cpu, context().pool->guard());
+    std::shared_ptr<Pool> pool = std::make_shared<Pool>(device(), context().pool->guard());
     Inputs inputs;  // fixed buffers, made by the recording call
     std::vector<Tensor> outputs;
     Recorder recorder;
+    std::unique_ptr<cuda::Graph> graph;  // on a GPU
     bool recorded = false;
   };
 
@@ -46,7 +49,7 @@ bool shares_a_buffer(const Inputs& a, const Inputs& b) {
 
 Step::State::Entry* Step::State::find(const Inputs& inputs) const {
   for (const auto& entry : entries) {
-    bool same = entry->key.size() == inputs.size();
+    bool same = entry->key.size() == inputs.size() && entry->pool->device() == device();
     for (size_t i = 0; same && i < inputs.size(); ++i)
       same = entry->key[i].first == inputs[i].shape() && entry->key[i].second == inputs[i].dtype();
     if (same) return entry.get();
@@ -71,8 +74,13 @@ void Step::State::record(Entry& entry, const Inputs& inputs) {
     entry.inputs.back().assign(t);
   }
   entry.recorder.pool = entry.pool;
-  const Scoped<Recorder*> recording(context().recorder, &entry.recorder);
-  entry.outputs = function(entry.inputs);
+  {
+    const Scoped<Recorder*> recording(context().recorder, &entry.recorder);
+    if (device() == Device::cuda) entry.graph = std::make_unique<cuda::Graph>(*context().cuda);
+    entry.outputs = function(entry.inputs);
+    if (entry.graph) entry.graph->end();
+  }
+  if (entry.graph) entry.graph->launch(*context().cuda);
   entry.recorded = true;
 }
 
@@ -89,6 +97,7 @@ void Step::State::replay(const Entry& entry, const Inputs& inputs) {
     Tensor fixed = entry.inputs[i];
     fixed.assign(inputs[i]);
   }
+  if (entry.graph) return entry.graph->launch(*context().cuda);
   for (const auto& call : entry.recorder.calls) call();
 }
 

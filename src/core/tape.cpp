@@ -25,10 +25,13 @@ bool Cotangents::needs(int input) const {
   return node >= 0 && wanted_[static_cast<size_t>(node)];
 }
 
-void Cotangents::add(int input, const Tensor& dx) {
+// bf16 may come for f32, from an op on a parameter and activations: sums over it are in f32.
+void Cotangents::add(int input, const Tensor& given) {
   if (!needs(input)) return;
   const auto node = static_cast<size_t>(inputs_[static_cast<size_t>(input)]);
   const auto& target = tape_.nodes_[node];
+  const bool widens = given.dtype() == DType::bf16 && target.dtype == DType::f32;
+  const Tensor dx = widens ? cast(given, DType::f32) : given;
   if (dx.dtype() != target.dtype)
     throw Error(std::string("tape: gradient has the wrong dtype (") + name(dx.dtype()) + " for " +
                 name(target.dtype) + ")");

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/dispatch.h"
+#include "cuda/device.h"
 #include "ops/copy.h"
 #include "ops/fill.h"
 
@@ -34,6 +35,11 @@ void require_not_recording(const char* what) {
     throw Error(std::string(what) + ": host access while a step is being recorded");
 }
 
+Cuda& executor() {  // of a thread that was handed a tensor of the GPU, too
+  if (!context().cuda) context().cuda = cuda::open();
+  return *context().cuda;
+}
+
 template <class T>
 void copy_to(Tensor& t, const std::vector<T>& values) {
   require_not_recording("tensor");
@@ -43,7 +49,12 @@ void copy_to(Tensor& t, const std::vector<T>& values) {
   if (t.dtype() != dtype_of<T>())
     throw Error(std::string("tensor: values are ") + name(dtype_of<T>()) + ", tensor is " +
                 name(t.dtype()));
-  if (!values.empty()) std::memcpy(TensorAccess::data(t), values.data(), values.size() * sizeof(T));
+  if (values.empty()) return;
+  const size_t bytes = values.size() * sizeof(T);
+  if (t.device() == Device::cuda)
+    cuda::upload(executor(), TensorAccess::data(t), values.data(), bytes);
+  else
+    std::memcpy(TensorAccess::data(t), values.data(), bytes);
 }
 
 template <class T>
@@ -92,7 +103,11 @@ std::vector<T> Tensor::host() const {
     throw Error(std::string("host: asked for ") + name(dtype_of<T>()) + ", tensor is " +
                 name(dtype_));
   std::vector<T> out(static_cast<size_t>(numel_));
-  if (numel_ > 0) std::memcpy(out.data(), TensorAccess::data(*this), out.size() * sizeof(T));
+  if (numel_ == 0) return out;
+  if (device() == Device::cuda)
+    cuda::download(executor(), out.data(), TensorAccess::data(*this), out.size() * sizeof(T));
+  else
+    std::memcpy(out.data(), TensorAccess::data(*this), out.size() * sizeof(T));
   return out;
 }
 

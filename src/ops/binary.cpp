@@ -55,11 +55,12 @@ Tensor run(const char* name, BinaryOp op, const Tensor& a, const Tensor& b, cons
   Shape shape = broadcast(name, a.shape(), b.shape());
   if (cond.defined()) shape = broadcast(name, shape, cond.shape());
   const bool compares = op == BinaryOp::less || op == BinaryOp::equal;
-  Tensor y(shape, compares ? DType::u8 : a.dtype());
-  BinaryArgs args{
-      op,         a.dtype(), pointer(a), pointer(b), static_cast<const uint8_t*>(pointer(cond)),
-      pointer(y), 1,         {1},        {0},        {0},
-      {0}};
+  const DType narrow = b.dtype() == DType::bf16 ? b.dtype() : a.dtype();
+  Tensor y(shape, compares ? DType::u8 : narrow);
+  BinaryArgs args{op,         a.dtype(),  b.dtype(),
+                  pointer(a), pointer(b), static_cast<const uint8_t*>(pointer(cond)),
+                  pointer(y), 1,          {1},
+                  {0},        {0},        {0}};
   if (cond.defined())
     set_layout(args, shape,
                {{&a, args.a_strides}, {&b, args.b_strides}, {&cond, args.cond_strides}});
@@ -72,7 +73,7 @@ Tensor run(const char* name, BinaryOp op, const Tensor& a, const Tensor& b, cons
 Tensor arithmetic(const char* name, BinaryOp op, const Tensor& a, const Tensor& b) {
   require_real(name, a);
   require_real(name, b);
-  require_same_dtype(name, a, b);
+  if (device() == Device::cpu) require_same_dtype(name, a, b);
   return run(name, op, a, b, {});
 }
 

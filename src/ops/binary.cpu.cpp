@@ -140,7 +140,7 @@ void binary_of(Cpu& device, const BinaryArgs& args) {
 
 template <>
 void binary(Cpu& device, const BinaryArgs& args) {
-  switch (args.dtype) {
+  switch (args.a_dtype) {
     case DType::f64: return binary_of<double>(device, args);
     case DType::i32: return rows<int32_t>(device, args, row_of_others<int32_t>);
     default: return binary_of<float>(device, args);

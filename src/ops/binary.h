@@ -10,11 +10,11 @@ enum class BinaryOp : uint8_t { add, sub, mul, div, pow, minimum, maximum, less,
 
 struct BinaryArgs {
   BinaryOp op;
-  DType dtype;  // of a and b; y is u8 for less and equal
+  DType a_dtype, b_dtype;  // equal but for arithmetic of bf16 with f32, on a GPU, which gives bf16
   const void* a;
   const void* b;
   const uint8_t* cond;  // where only
-  void* y;              // contiguous
+  void* y;              // contiguous; u8 for less and equal
   int rank;             // >= 1
   int64_t sizes[Shape::max_rank];
   int64_t a_strides[Shape::max_rank];

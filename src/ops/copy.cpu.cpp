@@ -2,10 +2,10 @@
 // (memcpy where both strides are 1). Cast: one loop per pair of types.
 #include "ops/copy.h"
 
-#include <cmath>
 #include <cstring>
 
 #include "core/parallel.h"
+#include "ops/convert.h"
 
 namespace sinew {
 namespace {
@@ -49,72 +49,12 @@ void copy_strided(Cpu& device, const CopyArgs& a) {
   });
 }
 
-struct Bf16 {
-  uint16_t bits;
-};
-template <class From>
-inline float widen(From v) {
-  return static_cast<float>(v);
-}
-inline double widen(int32_t v) { return v; }
-inline double widen(double v) { return v; }
-inline float widen(Bf16 v) {
-  const uint32_t bits = static_cast<uint32_t>(v.bits) << 16;
-  float out;
-  __builtin_memcpy(&out, &bits, 4);
-  return out;
-}
-// Truncates and saturates; NaN becomes 0. Out-of-range conversions are undefined in C++.
-template <class To, class From>
-inline To to_integer(From v, double low, double high) {
-  const double d = static_cast<double>(v);
-  if (!(d == d)) return 0;
-  return d <= low ? static_cast<To>(low) : d >= high ? static_cast<To>(high) : static_cast<To>(d);
-}
-template <class To>
-struct Narrow {
-  template <class From>
-  static To from(From v) {
-    return static_cast<To>(v);
-  }
-};
-template <>
-struct Narrow<int32_t> {
-  template <class From>
-  static int32_t from(From v) {
-    return to_integer<int32_t>(v, -2147483648.0, 2147483647.0);
-  }
-};
-template <>
-struct Narrow<uint8_t> {
-  template <class From>
-  static uint8_t from(From v) {
-    return to_integer<uint8_t>(v, 0.0, 255.0);
-  }
-};
-template <>
-struct Narrow<Bf16> {  // round to nearest even
-  template <class From>
-  static Bf16 from(From v) {
-    const float value = static_cast<float>(v);
-    uint32_t bits;
-    __builtin_memcpy(&bits, &value, 4);
-    if (value == value &&
-        static_cast<double>(value) != static_cast<double>(v)) {  // to odd, to be rounded only once
-      bits -= std::abs(static_cast<double>(value)) > std::abs(static_cast<double>(v));
-      bits |= 1;
-    }
-    if (value != value) return {static_cast<uint16_t>((bits >> 16) | 0x40)};
-    return {static_cast<uint16_t>((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16)};
-  }
-};
-
 template <class From, class To>
 void cast_elements(Cpu& device, const CastArgs& a) {
   const From* x = static_cast<const From*>(a.x);
   To* y = static_cast<To*>(a.y);
   parallel_pieces(device, a.n, 16384, 1, [=](int64_t first, int64_t count) {
-    for (int64_t i = first; i < first + count; ++i) y[i] = Narrow<To>::from(widen(x[i]));
+    for (int64_t i = first; i < first + count; ++i) y[i] = Narrow<To>::from(widened(x[i]));
   });
 }
 

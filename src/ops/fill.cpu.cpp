@@ -2,6 +2,7 @@
 #include "ops/fill.h"
 
 #include "core/parallel.h"
+#include "ops/convert.h"
 
 namespace sinew {
 namespace {
@@ -23,13 +24,7 @@ void fill(Cpu& device, const FillArgs& args) {
     case DType::f64: return fill_with(device, args, args.value);
     case DType::i32: return fill_with(device, args, static_cast<int32_t>(args.value));
     case DType::u8: return fill_with(device, args, static_cast<uint8_t>(args.value));
-    case DType::bf16: {  // round to nearest even
-      const float value = static_cast<float>(args.value);
-      uint32_t bits;
-      __builtin_memcpy(&bits, &value, 4);
-      if (value == value) bits += 0x7FFF + ((bits >> 16) & 1);
-      return fill_with(device, args, static_cast<uint16_t>(bits >> 16));
-    }
+    case DType::bf16: return fill_with(device, args, Narrow<Bf16>::from(args.value));
   }
 }
 

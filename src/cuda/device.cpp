@@ -1,0 +1,98 @@
+// The GPU through the CUDA runtime: memory, copies, streams, graphs. The runtime is linked
+// statically and loads the driver at the first call, so a program that never asks for the GPU
+// starts as fast as one without CUDA.
+#include "cuda/device.h"
+
+#include "cuda/cuda.h"
+#include "sinew/error.h"
+
+namespace sinew::cuda {
+namespace {
+
+cudaStream_t stream_of(const Cuda& device) { return static_cast<cudaStream_t>(device.stream); }
+
+void copy(Cuda& device, void* to, const void* from, size_t bytes, cudaMemcpyKind kind) {
+  cuda_check(cudaMemcpyAsync(to, from, bytes, kind, stream_of(device)), "cuda: copy");
+}
+
+}  // namespace
+
+std::string fault() {
+  int count = 0;
+  const cudaError_t status = cudaGetDeviceCount(&count);
+  if (status == cudaSuccess && count > 0) return "";
+  cudaGetLastError();
+  return status == cudaSuccess ? "no GPU was found" : cudaGetErrorString(status);
+}
+
+std::shared_ptr<Cuda> open() {
+  if (const std::string why = fault(); !why.empty()) throw Error("cuda: " + why);
+  cudaStream_t stream;
+  cuda_check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cuda: stream");
+  return {new Cuda{stream, Tf32::off}, [](Cuda* device) {
+            cudaStreamDestroy(stream_of(*device));
+            delete device;
+          }};
+}
+
+void* allocate(size_t bytes) {
+  void* block = nullptr;
+  const cudaError_t status = cudaMalloc(&block, bytes);
+  if (status == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    throw Error("pool: out of memory on the GPU (" + std::to_string(bytes) + " bytes)");
+  }
+  cuda_check(status, "cuda: malloc");
+  return block;
+}
+
+void release(void* block) noexcept { cudaFree(block); }
+
+void fill(Cuda& device, void* to, int byte, size_t bytes) {
+  cuda_check(cudaMemsetAsync(to, byte, bytes, stream_of(device)), "cuda: fill");
+}
+
+// From pageable memory the runtime copies to a buffer of its own before it returns.
+void upload(Cuda& device, void* to, const void* from, size_t bytes) {
+  copy(device, to, from, bytes, cudaMemcpyHostToDevice);
+}
+
+void download(Cuda& device, void* to, const void* from, size_t bytes) {
+  copy(device, to, from, bytes, cudaMemcpyDeviceToHost);
+  synchronize(device);
+}
+
+void synchronize(Cuda& device) {
+  cuda_check(cudaStreamSynchronize(stream_of(device)), "cuda: synchronize");
+}
+
+// Relaxed: while recording, the pool may ask the system for memory.
+Graph::Graph(Cuda& device) : capturing_(device) {
+  cuda_check(cudaStreamBeginCapture(stream_of(device), cudaStreamCaptureModeRelaxed),
+             "cuda: capture");
+}
+
+Graph::~Graph() {
+  cudaGraph_t graph = nullptr;
+  if (!ended_ && cudaStreamEndCapture(stream_of(capturing_), &graph) == cudaSuccess && graph)
+    cudaGraphDestroy(graph);
+  if (exec_) cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(exec_));
+}
+
+void Graph::end() {
+  cudaGraph_t graph = nullptr;
+  ended_ = true;
+  cuda_check(cudaStreamEndCapture(stream_of(capturing_), &graph), "cuda: capture");
+  cudaGraphExec_t exec = nullptr;
+  const cudaError_t status = cudaGraphInstantiate(&exec, graph, 0);
+  cudaGraphDestroy(graph);
+  cuda_check(status, "cuda: capture");
+  exec_ = const_cast<void*>(static_cast<const void*>(exec));
+}
+
+void Graph::launch(Cuda& device) const {
+  cuda_check(cudaGraphLaunch(static_cast<cudaGraphExec_t>(exec_), stream_of(device)),
+             "cuda: graph launch");
+}
+
+}  // namespace sinew::cuda

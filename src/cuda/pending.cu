@@ -1,0 +1,38 @@
+// Kernels that are still to be written for CUDA.
+#include "cuda/kernel.h"
+#include "geo/geo_linear.h"
+#include "ops/dropout.h"
+#include "ops/gather.h"
+#include "ops/matmul.h"
+#include "ops/norm.h"
+#include "ops/reduce.h"
+#include "ops/sine.h"
+#include "ops/softmax.h"
+#include "ops/update.h"
+
+namespace sinew {
+
+#define SINEW_PENDING(name, Args)        \
+  template <>                            \
+  void name(Cuda&, const Args&) {        \
+    cuda_fail(#name, "not yet on cuda"); \
+  }
+SINEW_PENDING(take_ticket, TicketArgs)
+SINEW_PENDING(dropout, DropoutArgs)
+SINEW_PENDING(gather, GatherArgs)
+SINEW_PENDING(scatter_add, ScatterArgs)
+SINEW_PENDING(matmul, MatmulArgs)
+SINEW_PENDING(norm, NormArgs)
+SINEW_PENDING(norm_backward, NormBackwardArgs)
+SINEW_PENDING(reduce, ReduceArgs)
+SINEW_PENDING(sine_forward, SineForwardArgs)
+SINEW_PENDING(sine_backward, SineBackwardArgs)
+SINEW_PENDING(softmax, SoftmaxArgs)
+SINEW_PENDING(cross_entropy, CrossEntropyArgs)
+SINEW_PENDING(adam, AdamArgs)
+SINEW_PENDING(sgd, SgdArgs)
+SINEW_PENDING(clip, ClipArgs)
+SINEW_PENDING(geo_gather, GeoGatherArgs)
+SINEW_PENDING(geo_weight_gradient, GeoWeightArgs)
+
+}  // namespace sinew
