@@ -114,15 +114,32 @@ void add_run_flags(CLI::App& sub, RunFlags& flags) {
   meaningless("--num-workers", "data are in memory; --threads sets the CPU threads");
 }
 
+bool RunFlags::use_cuda() const {
+  if (device == "cpu" || (device == "auto" && precision == "f64")) return false;
+  const bool emulated =
+      std::string(SINEW_CUDA_BUILD) == "emulated";  // for tests: only if asked for
+  if (device == "auto" && (emulated || std::string(SINEW_CUDA_BUILD) == "disabled")) return false;
+  const std::string fault = cuda_fault();
+  if (fault.empty()) return true;
+  if (device == "cuda") throw Error("--device cuda: " + fault + " (use cpu or auto)");
+  notice(*this, "--device auto: " + fault + "; using the CPU");
+  return false;
+}
+
 void RunFlags::apply() const {
-  if (device == "cuda") throw Error("--device cuda: this build has no CUDA (use cpu or auto)");
-  if (precision == "tf32" || precision == "bf16")
+  const bool cuda = use_cuda();
+  if (!cuda && (precision == "tf32" || precision == "bf16"))
     throw Error("--precision " + precision + " is for --device cuda only (use f32 or f64)");
+  if (cuda && precision == "f64")
+    throw Error("--precision f64 is for --device cpu only (use f32, tf32 or bf16)");
+  set_device(cuda ? Device::cuda : Device::cpu);
+  set_tf32(precision == "tf32" ? Tf32::on : Tf32::off);
   if (threads > 0) set_threads(threads);
   set_isa(parse_isa(isa));
 }
 
-DType RunFlags::dtype() const { return precision == "f64" ? DType::f64 : DType::f32; }
+DType RunFlags::data_type() const { return precision == "f64" ? DType::f64 : DType::f32; }
+DType RunFlags::network_type() const { return precision == "bf16" ? DType::bf16 : data_type(); }
 
 CLI::App* add_command(CLI::App& app, const char* name, const char* what, const char* example) {
   CLI::App* sub = app.add_subcommand(name, what);

@@ -29,8 +29,12 @@ struct RunFlags {
   int threads = 0;  // 0: all
   bool quiet = false;
 
-  void apply() const;   // sets this thread's device, threads and instruction set
-  DType dtype() const;  // of weights and data: f32 or f64
+  void apply() const;          // sets this thread's device, precision, threads and instruction set
+  DType data_type() const;     // f32 or f64
+  DType network_type() const;  // for Network::to: f32, f64 or bf16
+
+ private:
+  bool use_cuda() const;
 };
 // --device, --threads, --isa, --precision, --graph, --quiet, the reference's names for them, and a
 // refusal of its flags that mean nothing here.

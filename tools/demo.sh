@@ -6,7 +6,7 @@ source "$(dirname "$0")/lib.sh"
 
 commands+=("gnuplot=gnuplot-nox")
 install_missing
-configure build --buildtype=release
+configure build --buildtype=release -Dcuda=disabled
 build build examples/digits sinew
 say "Training on examples/data/digits.csv; results go to out/digits"
 mkdir -p out/digits

@@ -40,12 +40,28 @@ std::string timestamp() {
   return text;
 }
 
-Json nvidia_devices() {
-  Json devices = Json::array();
+Json version_text(int version) {  // as the CUDA runtime numbers them
+  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
+
+// What a CUDA build sees of its GPU; else the names that the driver's kernel module shows.
+Json devices() {
+  Json list = Json::array();
+  if (cuda_fault().empty()) {
+    const CudaInfo gpu = cuda_info();
+    list.push_back(
+        {{"name", gpu.name},
+         {"compute_capability", std::to_string(gpu.major) + "." + std::to_string(gpu.minor)},
+         {"multiprocessors", gpu.multiprocessors},
+         {"memory_bytes", gpu.memory},
+         {"runtime", version_text(gpu.runtime)},
+         {"driver", version_text(gpu.driver)}});
+    return list;
+  }
   std::error_code error;
   for (const auto& gpu : std::filesystem::directory_iterator("/proc/driver/nvidia/gpus", error))
-    devices.push_back(field(gpu.path() / "information", "Model"));
-  return devices;
+    list.push_back({{"name", field(gpu.path() / "information", "Model")}});
+  return list;
 }
 
 }  // namespace
@@ -53,6 +69,7 @@ Json nvidia_devices() {
 Json environment() {
   utsname system{};
   uname(&system);
+  const std::string built = SINEW_CUDA_BUILD;
   Json levels = Json::array();
   for (const Isa level : {Isa::generic, Isa::avx2, Isa::avx512})
     if (supports(level)) levels.push_back(name(level));
@@ -69,9 +86,11 @@ Json environment() {
       {"isa", name(isa())},
       {"threads", threads()},
       {"memory_total_bytes", static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE)},
-      {"cuda_build", nullptr},
+      {"device", name(device())},
+      {"tf32", tf32() == Tf32::on},
+      {"cuda_build", built == "disabled" ? Json() : Json(built)},
       {"driver", field("/proc/driver/nvidia/version", "NVRM version")},
-      {"devices", nvidia_devices()}};
+      {"devices", devices()}};
 }
 
 }  // namespace sinew::tools

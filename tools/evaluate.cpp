@@ -81,8 +81,8 @@ std::string as_text(const Json& figures) {
 
 void run(const Evaluate& e) {
   e.run.apply();
-  const Model model = read_model(e.model, e.run.dtype());
-  const Dataset data = read_dataset(e.data, e.run.dtype(), names_of(model));
+  const Model model = read_model(e.model, e.run.network_type());
+  const Dataset data = read_dataset(e.data, e.run.data_type(), names_of(model));
   const std::string& file = e.data.target_file();
   require_inputs(model.config, data.x, data.grid, e.data.data);
   const bool classifies = model.loss.kind == LossKind::cross_entropy;

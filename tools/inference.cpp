@@ -6,7 +6,7 @@
 #include "sinew/ops.h"
 
 namespace sinew::tools {
-Model read_model(const ModelFlags& flags, DType dtype) {
+Model read_model(const ModelFlags& flags, DType network_type) {
   Model model;
   if (!flags.model.empty()) {
     model = load_model(flags.model);
@@ -18,7 +18,7 @@ Model read_model(const ModelFlags& flags, DType dtype) {
       return load_network(model.config, weights, flags.strict ? Strict::yes : Strict::no);
     });
   }
-  if (dtype == DType::f64) model.net->to(dtype);
+  model.net->to(network_type);
   return model;
 }
 

@@ -70,13 +70,13 @@ void run(const Predict& p) {
   p.run.apply();
   if (p.model.model.empty() && p.model.config.empty())
     throw Error("needs --model, or --config and --weights");
-  const Model model = read_model(p.model, p.run.dtype());
+  const Model model = read_model(p.model, p.run.network_type());
   const bool classifies = p.model.model.empty() || model.loss.kind == LossKind::cross_entropy;
   if (p.kind != "raw" && !classifies)
     throw Error("--output-kind " + p.kind + ": the model is no classifier (loss " +
                 name(model.loss.kind) + ")");
   const std::vector<int32_t> labels = p.kind == "class" ? labels_of(model) : std::vector<int32_t>();
-  const Inputs inputs = read_inputs(p.data.data, p.data, p.run.dtype(), names_of(model));
+  const Inputs inputs = read_inputs(p.data.data, p.data, p.run.data_type(), names_of(model));
   require_inputs(model.config, inputs.x, inputs.grid, p.data.data);
   require_writable(p.output);
 

@@ -8,7 +8,7 @@ export CXX=g++ LC_ALL=C
 max_bytes=8000000 max_start_us=20000
 
 install_missing
-configure build-release --buildtype=release -Dstatic=true --prefer-static "$@"
+configure build-release --buildtype=release -Dstatic=true -Dcuda=disabled --prefer-static "$@"
 build build-release sinew
 binary=build-release/dist/sinew
 mkdir -p build-release/dist

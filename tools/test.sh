@@ -6,7 +6,7 @@ source "$(dirname "$0")/lib.sh"
 trap '[ "${tested:-}" ] || echo "0 passed, 1 failed"' EXIT
 
 install_missing
-configure build --buildtype=release
+configure build --buildtype=release -Dcuda=disabled
 build build
 tested=1
 run_tests build "$@"

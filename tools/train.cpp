@@ -74,7 +74,7 @@ void TrainCommand::run() {
 }
 
 void TrainCommand::read_data() {
-  const DType dtype = run_flags_.dtype();
+  const DType dtype = run_flags_.data_type();
   const Dataset data = read_dataset(data_flags_, dtype);
   options_ = flags_.options(run_flags_, data.integer_target);
   model_.loss = options_.loss;
@@ -158,7 +158,7 @@ void TrainCommand::build_network() {
   generator_.seed(flags_.seed);
   seed_masks(static_cast<uint64_t>(flags_.seed));
   model_.net = make_network(model_.config, generator_);
-  model_.net->to(run_flags_.dtype());
+  model_.net->to(run_flags_.network_type());
   if (!flags_.init.empty()) {
     const NamedTensors weights = read_safetensors(flags_.init);
     about(flags_.init,

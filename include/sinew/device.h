@@ -33,6 +33,15 @@ void set_device(Device device);
 void synchronize();        // waits until the thread's work on the GPU is done
 std::string cuda_fault();  // why cuda cannot be used, in one line; empty if it can
 
+struct CudaInfo {
+  std::string name;
+  int major = 0, minor = 0;  // compute capability
+  int multiprocessors = 0;
+  int64_t memory = 0;           // bytes
+  int runtime = 0, driver = 0;  // CUDA versions, as 13000 for 13.0
+};
+CudaInfo cuda_info();  // of the GPU that is used; throws where there is a fault
+
 // Matrix products of f32 on cuda may round their inputs to TF32 (10 bits of fraction), several
 // times faster. Default: off. A recorded Step keeps what was set when it was recorded.
 Tf32 tf32();

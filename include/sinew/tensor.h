@@ -51,6 +51,10 @@ class Tensor {
   void assign(const std::vector<float>& values);
   void assign(const Tensor& values);  // same shape and dtype; copies on the device
 
+  // The same values on that device: a copy through the host, or this tensor if it lies there. Not
+  // recorded on a tape; throws while a Step records.
+  Tensor to(Device device) const;
+
   // Rows [first, first + count) of the leading axis, sharing storage. Not recorded on a tape.
   Tensor rows(int64_t first, int64_t count) const;
   // The same elements under another shape, sharing storage. Not recorded (ops.h `reshape` is).

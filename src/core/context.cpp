@@ -75,17 +75,30 @@ bool supports(Isa level) {
   return false;
 }
 
+Cuda& cuda_executor() {
+  Context& c = context();
+  if (!c.cuda) c.cuda = cuda::open();
+  return *c.cuda;
+}
+
+std::shared_ptr<Pool> pool_of(Device device) {
+  Context& c = context();
+  if (device == c.own_pool->device()) return c.own_pool;
+  if (device == Device::cuda) cuda_executor();
+  if (!c.other_pool) c.other_pool = std::make_shared<Pool>(device, c.own_pool->guard());
+  return c.other_pool;
+}
+
 Device device() { return context().own_pool->device(); }
 
 void set_device(Device device) {
   Context& c = context();
   if (device == c.own_pool->device()) return;
   if (c.pool != c.own_pool) throw Error("set_device: not inside a step");
-  if (!c.cuda) c.cuda = cuda::open();
+  pool_of(device);
   const bool masks = c.mask_state.defined();
   const std::vector<uint32_t> state = masks ? mask_state() : std::vector<uint32_t>();
   std::swap(c.own_pool, c.other_pool);
-  if (!c.own_pool) c.own_pool = std::make_shared<Pool>(device, c.other_pool->guard());
   c.pool = c.own_pool;
   c.mask_state = Tensor();
   if (masks) set_mask_state(state);
@@ -97,6 +110,7 @@ void synchronize() {
 }
 
 std::string cuda_fault() { return cuda::fault(); }
+CudaInfo cuda_info() { return cuda::info(); }
 
 Tf32 tf32() { return context().tf32; }
 void set_tf32(Tf32 setting) { context().tf32 = setting; }

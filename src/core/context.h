@@ -36,6 +36,10 @@ struct Context {
 
 Context& context();  // of the calling thread
 
+// The thread's executor and pool on a device, made at first use.
+Cuda& cuda_executor();
+std::shared_ptr<Pool> pool_of(Device device);
+
 // Sets a member of the context for a scope.
 template <class T>
 class Scoped {

@@ -33,7 +33,7 @@ void Pool::set_bytes(void* to, int byte, size_t count) const {
   if (device_ == Device::cpu)
     std::memset(to, byte, count);
   else
-    cuda::fill(*context().cuda, to, byte, count);
+    cuda::fill(cuda_executor(), to, byte, count);
 }
 
 // While a step is being recorded on a GPU nothing can be looked at.
@@ -41,9 +41,9 @@ bool Pool::canary_lives(const void* from, size_t count) const {
   std::vector<unsigned char> copy;
   const auto* bytes = static_cast<const unsigned char*>(from);
   if (device_ == Device::cuda) {
-    if (!context().cuda || context().recorder) return true;
+    if (context().recorder) return true;
     copy.resize(count);
-    cuda::download(*context().cuda, copy.data(), from, count);
+    cuda::download(cuda_executor(), copy.data(), from, count);
     bytes = copy.data();
   }
   return std::all_of(bytes, bytes + count, [](unsigned char byte) { return byte == canary; });

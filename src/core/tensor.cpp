@@ -35,11 +35,6 @@ void require_not_recording(const char* what) {
     throw Error(std::string(what) + ": host access while a step is being recorded");
 }
 
-Cuda& executor() {  // of a thread that was handed a tensor of the GPU, too
-  if (!context().cuda) context().cuda = cuda::open();
-  return *context().cuda;
-}
-
 template <class T>
 void copy_to(Tensor& t, const std::vector<T>& values) {
   require_not_recording("tensor");
@@ -52,7 +47,7 @@ void copy_to(Tensor& t, const std::vector<T>& values) {
   if (values.empty()) return;
   const size_t bytes = values.size() * sizeof(T);
   if (t.device() == Device::cuda)
-    cuda::upload(executor(), TensorAccess::data(t), values.data(), bytes);
+    cuda::upload(cuda_executor(), TensorAccess::data(t), values.data(), bytes);
   else
     std::memcpy(TensorAccess::data(t), values.data(), bytes);
 }
@@ -105,7 +100,7 @@ std::vector<T> Tensor::host() const {
   std::vector<T> out(static_cast<size_t>(numel_));
   if (numel_ == 0) return out;
   if (device() == Device::cuda)
-    cuda::download(executor(), out.data(), TensorAccess::data(*this), out.size() * sizeof(T));
+    cuda::download(cuda_executor(), out.data(), TensorAccess::data(*this), out.size() * sizeof(T));
   else
     std::memcpy(out.data(), TensorAccess::data(*this), out.size() * sizeof(T));
   return out;
@@ -156,6 +151,22 @@ void Tensor::assign(const Tensor& values) {
                 " for " + name(dtype_) + " " + shape_.str());
   const CopyArgs args = contiguous_copy(size_of(dtype_), pointer(values), pointer(*this), numel_);
   on(*this, [=](auto& device) { copy(device, args); });
+}
+
+Tensor Tensor::to(Device device) const {
+  require_not_recording("to");
+  require_defined("to", *this);
+  if (device == this->device()) return detach();
+  const size_t bytes = static_cast<size_t>(numel_ * size_of(dtype_));
+  Tensor out = detach();
+  out.offset_ = 0;
+  out.buffer_ = std::make_shared<Buffer>(pool_of(device), bytes);
+  if (bytes == 0) return out;
+  if (device == Device::cuda)
+    cuda::upload(cuda_executor(), TensorAccess::data(out), TensorAccess::data(*this), bytes);
+  else
+    cuda::download(cuda_executor(), TensorAccess::data(out), TensorAccess::data(*this), bytes);
+  return out;
 }
 
 Tensor Tensor::view(int64_t offset, const Shape& shape) const {

@@ -11,6 +11,10 @@ namespace {
 
 cudaStream_t stream_of(const Cuda& device) { return static_cast<cudaStream_t>(device.stream); }
 
+void require_usable() {
+  if (const std::string why = fault(); !why.empty()) throw Error("cuda: " + why);
+}
+
 void copy(Cuda& device, void* to, const void* from, size_t bytes, cudaMemcpyKind kind) {
   cuda_check(cudaMemcpyAsync(to, from, bytes, kind, stream_of(device)), "cuda: copy");
 }
@@ -18,15 +22,34 @@ void copy(Cuda& device, void* to, const void* from, size_t bytes, cudaMemcpyKind
 }  // namespace
 
 std::string fault() {
-  int count = 0;
+  int count = 0, driver = 0;
   const cudaError_t status = cudaGetDeviceCount(&count);
   if (status == cudaSuccess && count > 0) return "";
   cudaGetLastError();
+  if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0)
+    return "no NVIDIA driver was found";
   return status == cudaSuccess ? "no GPU was found" : cudaGetErrorString(status);
 }
 
+CudaInfo info() {
+  require_usable();
+  int device = 0;
+  cudaDeviceProp p;
+  CudaInfo out;
+  cuda_check(cudaGetDevice(&device), "cuda: device");
+  cuda_check(cudaGetDeviceProperties(&p, device), "cuda: properties");
+  cuda_check(cudaRuntimeGetVersion(&out.runtime), "cuda: version");
+  cuda_check(cudaDriverGetVersion(&out.driver), "cuda: version");
+  out.name = p.name;
+  out.major = p.major;
+  out.minor = p.minor;
+  out.multiprocessors = p.multiProcessorCount;
+  out.memory = static_cast<int64_t>(p.totalGlobalMem);
+  return out;
+}
+
 std::shared_ptr<Cuda> open() {
-  if (const std::string why = fault(); !why.empty()) throw Error("cuda: " + why);
+  require_usable();
   cudaStream_t stream;
   cuda_check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cuda: stream");
   return {new Cuda{stream, Tf32::off}, [](Cuda* device) {

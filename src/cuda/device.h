@@ -10,6 +10,7 @@
 namespace sinew::cuda {
 
 std::string fault();           // why no GPU can be used, in one line; empty if one can
+CudaInfo info();
 std::shared_ptr<Cuda> open();  // a stream of its own; throws if there is a fault
 
 void* allocate(size_t bytes);  // 256-byte aligned

@@ -10,6 +10,7 @@ namespace {
 }  // namespace
 
 std::string fault() { return "this build has no CUDA"; }
+CudaInfo info() { none(); }
 std::shared_ptr<Cuda> open() { none(); }
 
 void* allocate(size_t) { none(); }

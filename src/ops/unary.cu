@@ -32,18 +32,21 @@ void apply_to(const Cuda& device, const UnaryArgs& a) {
   for_each(device, a.n, Apply<Op, T, 2>{x, dy, y, a.constants});
 }
 
+template <class T>
+void any(const Cuda& device, const UnaryArgs& args) {
+  switch (args.op) {
+#define SINEW_CASE(name, Op) \
+  case UnaryOp::Op: return apply_to<Op, T>(device, args);
+    SINEW_UNARY(SINEW_CASE)
+#undef SINEW_CASE
+  }
+}
+
 }  // namespace
 
 template <>
 void unary(Cuda& device, const UnaryArgs& args) {
-  by_storage_type(args.dtype, [&](auto storage) {
-    using T = decltype(storage);
-    switch (args.op) {
-#define SINEW_CASE(name, Op) \
-  case UnaryOp::Op: return apply_to<Op, T>(device, args);
-      SINEW_UNARY(SINEW_CASE) #undef SINEW_CASE
-    }
-  });
+  by_storage_type(args.dtype, [&](auto storage) { any<decltype(storage)>(device, args); });
 }
 
 }  // namespace sinew

@@ -151,7 +151,7 @@ class Evaluate(CliCase):
                            (("--model", "run", "--data", "none", *data[2:]), "none: cannot be"),
                            (("--model", "run", *data[:2], "--target", "none"), "none: cannot be"),
                            (("--model", "run", *data, "--batch-size", "-1"), "--batch-size"),
-                           (("--model", "run", *data, "--precision", "bf16"), "--device cuda"),
+                           (("--model", "run", *data, "--device", "cpu", "--tf32"), "--device cuda"),
                            (("--model", "run", *data, "--strict"), "unknown argument --strict")):
             with self.subTest(args):
                 self.assert_one_line_error(["evaluate", *args], says=says)

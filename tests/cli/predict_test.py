@@ -192,7 +192,8 @@ class Predict(CliCase):
             self.assertEqual(self.predict("--model", "tiny", *args), ("<f4", [[2.0 ** -30]]))
         for args in (("--precision", "bf16"), ("--amp",), ("--tf32",)):
             self.assert_one_line_error(["predict", "--model", "run", "--input", "x.npy", "--output",
-                                        "z.npy", *args], says="is for --device cuda only")
+                                        "z.npy", "--device", "cpu", *args],
+                                       says="is for --device cuda only")
 
     def test_threads_give_the_same_bits(self):
         case = f"{GOLDEN}/wrap_local_psann"
@@ -219,7 +220,8 @@ class Predict(CliCase):
                            (("--model", "x.npy", *files), "x.npy/config.json: cannot be read"),
                            (("--model", "run", "--input", "none.npy", *files[2:]), "none.npy"),
                            (("--model", "run", "--input", "run", *files[2:]), "run: is a folder"),
-                           (("--model", "run", *files, "--device", "cuda"), "no CUDA"),
+                           (("--model", "run", *files, "--device", "cuda", "--precision", "f64"),
+                            "--device c"),
                            (("--model", "run", *files, "--bar"), "unknown argument --bar")):
             with self.subTest(args):
                 self.assert_one_line_error(["predict", *args], says=says)

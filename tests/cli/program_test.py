@@ -63,12 +63,11 @@ class Program(CliCase):
         refused = [(("--threads", "0"), "--threads"), (("--threads", "1025"), "--threads"),
                    (("--threads", "two"), "--threads"), (("--threads",), "--threads"),
                    (("--isa", "sse9"), "--isa"), (("--device", "tpu"), "--device"),
-                   (("--device", "cuda"), "--device cuda: this build has no CUDA"),
                    (("--precision", "f16"), "--precision"),
-                   (("--precision", "tf32"), "--precision tf32 is for --device cuda only"),
-                   (("--precision", "bf16"), "--precision bf16 is for --device cuda only"),
-                   (("--tf32",), "--precision tf32 is for"), (("--amp",), "--precision bf16 is"),
-                   (("--dtype", "bfloat16"), "--precision bf16 is for --device cuda only"),
+                   (("--device", "cpu", "--precision", "tf32"), "--precision tf32 is for --device cuda only"),
+                   (("--device", "cpu", "--precision", "bf16"), "--precision bf16 is for --device cuda only"),
+                   (("--device", "cpu", "--tf32"), "--precision tf32 is for"), (("--device", "cpu", "--amp"), "--precision bf16 is"),
+                   (("--device", "cpu", "--dtype", "bfloat16"), "--precision bf16 is for --device cuda only"),
                    (("--dtype", "float16"), "use --precision bf16"),
                    (("--dtype", "int8"), "--dtype"),
                    (("--amp-dtype", "float16"), "use --amp, which is bfloat16"),
@@ -120,8 +119,8 @@ class Program(CliCase):
 
 class Info(CliCase):
     KEYS = ["timestamp", "hostname", "platform", "version", "commit", "build", "compiler",
-            "processor", "instruction_sets", "isa", "threads", "memory_total_bytes", "cuda_build",
-            "driver", "devices"]
+            "processor", "instruction_sets", "isa", "threads", "memory_total_bytes", "device",
+            "tf32", "cuda_build", "driver", "devices"]
 
     def info(self, *args):
         return json.loads(self.ok("info", "--json", *args))
@@ -139,7 +138,9 @@ class Info(CliCase):
         self.assertEqual(record["isa"], record["instruction_sets"][-1])
         self.assertEqual(record["memory_total_bytes"],
                          os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-        self.assertIsNone(record["cuda_build"])
+        self.assertEqual(record["device"], "cpu")
+        self.assertIs(record["tf32"], False)
+        self.assertRegex(str(record["cuda_build"]), r"^(None|emulated|nvcc [\d.]+)$")
 
     def test_threads_follow_the_flag_and_the_affinity(self):
         allowed = os.sched_getaffinity(0)
@@ -158,7 +159,7 @@ class Info(CliCase):
         lines = self.ok("info").splitlines()
         self.assertEqual([line[:20].strip() for line in lines],
                          [key.replace("_", " ") for key in self.KEYS])
-        self.assertEqual(lines[-3].split(), ["cuda", "build", "none"])
+        self.assertRegex(lines[-3], "^cuda build +(none|emulated|nvcc)")
         self.assertEqual(self.ok("info", "--quiet"), "")
 
 

@@ -399,7 +399,7 @@ class Train(CliCase):
                      ("--loss", "mae2"), ("--loss-beta", "0"), ("--loss-delta", "-2"),
                      ("--clip-norm", "-1"), ("--on-nonfinite", "panic"), ("--patience", "x"),
                      ("--optimizer", "sgd", "--momentum", "-1"), ("--checkpoint-every", "0"),
-                     ("--seed", "x"), ("--device", "cuda"), ("--precision", "bf16"), ("--tf32",),
+                     ("--seed", "x"), ("--device", "gpu"), ("--device", "cpu", "--precision", "bf16"),
                      ("--threads", "0"), ("--isa", "sse9"), ("--graph", "maybe"),
                      ("--compile",), ("--num-workers", "2"), ("--dtype", "float16"),
                      ("--depth", "0"), ("--shape", "5x5"), ("--hidden-dim", "3"), ("--unknown",),
