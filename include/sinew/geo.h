@@ -50,7 +50,8 @@ struct ConnectivityOptions {
   int64_t dilation = 1;  // multiplies every offset
 };
 
-// An index table and its reverse. Built by the functions below and never changed; layers share it.
+// An index table and its reverse. Built by the functions below and never changed; layers share it,
+// in several threads too.
 struct Connectivity {
   int64_t n_in = 0;
   int64_t n_out = 0;
@@ -58,6 +59,7 @@ struct Connectivity {
   std::vector<int32_t> table;          // (n_out, k): the inputs of each output
   std::vector<int32_t> reverse_start;  // (n_in + 1): where each input's edges start
   std::vector<int32_t> reverse_edge;   // (n_out * k): edges o * k + j that read it, ascending
+  mutable std::shared_ptr<const struct GeoTables> on_gpu = nullptr;  // made by the first use there
 };
 using SharedConnectivity = std::shared_ptr<const Connectivity>;
 
@@ -84,7 +86,11 @@ EdgeList edge_list(const Connectivity& connectivity);
 // x (..., n_in) of rank >= 2, weight (n_out, k), bias (n_out) or undefined -> (..., n_out). Inputs
 // that a table row names twice have independent weights that add up. Memory O(B n): the gathered
 // (B, n, k) values are never stored. Deterministic; differentiable to any order.
+// On cuda x is f32 or bf16, weight and bias are f32, and y has x's type or `y_dtype`, f32 or bf16:
+// bf16 activations can give phases of a sine in f32. On the CPU all are f32 or all f64.
+// A connectivity's first use on cuda copies its tables there; while a step is being recorded it
+// throws.
 Tensor geo_linear(const Tensor& x, const Tensor& weight, const Tensor& bias,
-                  const SharedConnectivity& connectivity);
+                  const SharedConnectivity& connectivity, std::optional<DType> y_dtype = {});
 
 }  // namespace sinew

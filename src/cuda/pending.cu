@@ -1,6 +1,5 @@
 // Kernels that are still to be written for CUDA.
 #include "cuda/kernel.h"
-#include "geo/geo_linear.h"
 #include "ops/dropout.h"
 #include "ops/gather.h"
 #include "ops/matmul.h"
@@ -32,7 +31,5 @@ SINEW_PENDING(cross_entropy, CrossEntropyArgs)
 SINEW_PENDING(adam, AdamArgs)
 SINEW_PENDING(sgd, SgdArgs)
 SINEW_PENDING(clip, ClipArgs)
-SINEW_PENDING(geo_gather, GeoGatherArgs)
-SINEW_PENDING(geo_weight_gradient, GeoWeightArgs)
 
 }  // namespace sinew

@@ -20,82 +20,120 @@ int64_t rows_of(const Tensor& x) { return x.dim(-1) == 0 ? 0 : x.numel() / x.dim
 Tensor weight_gradient(const Tensor& x, const Tensor& dy, const SharedConnectivity& c);
 
 Tensor gather(GeoDirection direction, const Tensor& x, const Tensor& w, const Tensor& bias,
-              const SharedConnectivity& c) {
+              const SharedConnectivity& c, DType y_dtype) {
   const bool forward = direction == GeoDirection::forward;
-  const int64_t n_y = forward ? c->n_out : c->n_in, rows = rows_of(x);
-  Tensor y(x.shape().with(-1, n_y), x.dtype());
-  const int64_t tiles = (rows + 63) / 64;
-  const int64_t slots = std::min<int64_t>(tiles, context().threads);
-  const Tensor scratch({slots * x.dim(-1) * 64}, x.dtype());
-  const GeoGatherArgs args{direction,
-                           x.dtype(),
-                           pointer(x),
-                           pointer(w),
-                           pointer(bias),
-                           pointer(y),
-                           rows,
-                           x.dim(-1),
-                           n_y,
-                           c->k,
-                           c->table.data(),
-                           c->reverse_start.data(),
-                           c->reverse_edge.data(),
-                           pointer(scratch),
-                           slots};
+  const int64_t n_y = forward ? c->n_out : c->n_in;
+  const Tensor y(x.shape().with(-1, n_y), y_dtype);
+  GeoGatherArgs args{};
+  args.direction = direction;
+  args.x_dtype = x.dtype();
+  args.y_dtype = y_dtype;
+  args.x = pointer(x);
+  args.w = pointer(w);
+  args.bias = pointer(bias);
+  args.y = pointer(y);
+  args.rows = rows_of(x);
+  args.n_x = x.dim(-1);
+  args.n_y = n_y;
+  args.k = c->k;
+  Tensor scratch;
+  if (device() == Device::cuda) {
+    args.side = geo_tables_on_gpu(*c, direction);
+  } else {
+    args.table = c->table.data();
+    args.reverse_start = c->reverse_start.data();
+    args.reverse_edge = c->reverse_edge.data();
+    args.slots = std::min<int64_t>((args.rows + 63) / 64, context().threads);
+    scratch = Tensor({args.slots * args.n_x * 64}, x.dtype());
+    args.scratch = pointer(scratch);
+  }
   on(y, [args, c](auto& device) { geo_gather(device, args); });
   return y;
 }
 
 // dx for dy; its own adjoints are the forward (in dy) and the weight gradient (in w).
-Tensor reverse(const Tensor& dy, const Tensor& w, const SharedConnectivity& c) {
-  Tensor dx = gather(GeoDirection::reverse, dy, w, {}, c);
+Tensor reverse(const Tensor& dy, const Tensor& w, const SharedConnectivity& c, DType dx_dtype) {
+  Tensor dx = gather(GeoDirection::reverse, dy, w, {}, c, dx_dtype);
   record(dx, {dy, w}, [=](const Tensor& g, Cotangents& out) {
-    if (out.needs(0)) out.add(0, geo_linear(g, w, {}, c));
+    if (out.needs(0)) out.add(0, geo_linear(g, w, {}, c, dy.dtype()));
     if (out.needs(1)) out.add(1, weight_gradient(g, dy, c));
   });
   return dx;
 }
 
 Tensor weight_gradient(const Tensor& x, const Tensor& dy, const SharedConnectivity& c) {
-  Tensor dw({c->n_out, c->k}, x.dtype());
-  const int64_t rows = rows_of(x);
-  const Tensor scratch({(c->n_in + c->n_out) * ((rows + 63) / 64 * 64)}, x.dtype());
-  const GeoWeightArgs args{x.dtype(), pointer(x), pointer(dy), pointer(dw),     rows,
-                           c->n_in,   c->n_out,   c->k,        c->table.data(), pointer(scratch)};
+  const int64_t rows = rows_of(x), edges = c->n_out * c->k;
+  Tensor dw({c->n_out, c->k}, arithmetic(x.dtype())), scratch;
+  GeoWeightArgs args{};
+  args.x_dtype = x.dtype();
+  args.dy_dtype = dy.dtype();
+  args.x = pointer(x);
+  args.dy = pointer(dy);
+  args.dw = pointer(dw);
+  args.rows = rows;
+  args.n_in = c->n_in;
+  args.n_out = c->n_out;
+  args.k = c->k;
+  if (device() == Device::cuda) {
+    args.side = geo_tables_on_gpu(*c, GeoDirection::forward);
+    const int64_t slices = geo_slices(rows, c->n_out, c->k).count;
+    if (slices > 1) scratch = Tensor({slices * edges}, DType::f32);
+  } else {
+    args.table = c->table.data();
+    scratch = Tensor({(c->n_in + c->n_out) * ((rows + 63) / 64 * 64)}, x.dtype());
+  }
+  args.scratch = pointer(scratch);
   on(dw, [args, c](auto& device) { geo_weight_gradient(device, args); });
   record(dw, {x, dy}, [=](const Tensor& g, Cotangents& out) {
-    if (out.needs(0)) out.add(0, reverse(dy, g, c));
-    if (out.needs(1)) out.add(1, geo_linear(x, g, {}, c));
+    if (out.needs(0)) out.add(0, reverse(dy, g, c, x.dtype()));
+    if (out.needs(1)) out.add(1, geo_linear(x, g, {}, c, dy.dtype()));
   });
   return dw;
+}
+
+Tensor row_sum(const Tensor& dy) {
+  return sum(reshape(cast(dy, arithmetic(dy.dtype())), {rows_of(dy), dy.dim(-1)}), {0});
+}
+
+void check_types(const char* op, const Tensor& x, const Tensor& parameter, DType y_dtype) {
+  require(parameter.dtype() == arithmetic(x.dtype()), op,
+          std::string("weight and bias are ") + name(arithmetic(x.dtype())) + " beside " +
+              name(x.dtype()) + " (" + name(parameter.dtype()) + ")");
+  if (device() == Device::cpu)
+    require(
+        y_dtype == x.dtype(), op,
+        std::string("y has x's type on the cpu (") + name(x.dtype()) + ", " + name(y_dtype) + ")");
+  else
+    require(y_dtype == DType::f32 || y_dtype == DType::bf16, op,
+            std::string("y needs f32 or bf16 (") + name(y_dtype) + ")");
 }
 
 }  // namespace
 
 Tensor geo_linear(const Tensor& x, const Tensor& weight, const Tensor& bias,
-                  const SharedConnectivity& connectivity) {
+                  const SharedConnectivity& connectivity, std::optional<DType> y_dtype) {
   const char* op = "geo_linear";
   require(connectivity != nullptr, op, "no connectivity");
   const Connectivity& c = *connectivity;
   require_real(op, x);
   require_real(op, weight);
-  require_same_dtype(op, x, weight);
+  const DType y_type = y_dtype.value_or(x.dtype());
+  check_types(op, x, weight, y_type);
   require(x.rank() >= 2, op, "x needs at least two axes " + x.shape().str());
   require(x.dim(-1) == c.n_in, op,
           "x " + x.shape().str() + " has not " + std::to_string(c.n_in) + " features");
   require(weight.shape() == Shape({c.n_out, c.k}), op,
           "weight " + weight.shape().str() + " is not " + Shape({c.n_out, c.k}).str());
   if (bias.defined()) {
-    require_same_dtype(op, x, bias);
+    check_types(op, x, bias, y_type);
     require(bias.shape() == Shape({c.n_out}), op,
             "bias " + bias.shape().str() + " is not " + Shape({c.n_out}).str());
   }
-  Tensor y = gather(GeoDirection::forward, x, weight, bias, connectivity);
+  Tensor y = gather(GeoDirection::forward, x, weight, bias, connectivity, y_type);
   record(y, {x, weight, bias}, [x, weight, connectivity](const Tensor& dy, Cotangents& dx) {
-    if (dx.needs(0)) dx.add(0, reverse(dy, weight, connectivity));
+    if (dx.needs(0)) dx.add(0, reverse(dy, weight, connectivity, x.dtype()));
     if (dx.needs(1)) dx.add(1, weight_gradient(x, dy, connectivity));
-    if (dx.needs(2))
-      dx.add(2, sum(dy.rank() == 2 ? dy : reshape(dy, {rows_of(dy), dy.dim(-1)}), {0}));
+    if (dx.needs(2)) dx.add(2, row_sum(dy));
   });
   return y;
 }

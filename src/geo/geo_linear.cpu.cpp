@@ -149,12 +149,12 @@ void gather_any(Cpu& device, const GeoGatherArgs& a) {
 
 template <>
 void geo_gather(Cpu& device, const GeoGatherArgs& args) {
-  args.dtype == DType::f64 ? gather_any<double>(device, args) : gather_any<float>(device, args);
+  args.x_dtype == DType::f64 ? gather_any<double>(device, args) : gather_any<float>(device, args);
 }
 
 template <>
 void geo_weight_gradient(Cpu& device, const GeoWeightArgs& args) {
-  args.dtype == DType::f64 ? weight_gradient<double>(device, args)
+  args.x_dtype == DType::f64 ? weight_gradient<double>(device, args)
                            : weight_gradient<float>(device, args);
 }
 

@@ -60,7 +60,8 @@ std::vector<int64_t> feature_counts(const std::vector<double>& shares, int64_t f
 }
 
 Tensor pick(const Tensor& rows, const SharedConnectivity& table) {
-  return geo_linear(rows, Tensor::full({table->n_out, 1}, 1, rows.dtype()), {}, table);
+  const DType type = rows.dtype() == DType::f64 ? DType::f64 : DType::f32;
+  return geo_linear(rows, Tensor::full({table->n_out, 1}, 1, type), {}, table);
 }
 
 }  // namespace
