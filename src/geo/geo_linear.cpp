@@ -1,8 +1,9 @@
 // y[b, o] = bias[o] + sum_j w[o, j] x[b, table[o, j]]       x (..., n_in), y (..., n_out)
 // dx[b, i] = sum of w[e] dy[b, e / k] over the edges e that read i (reverse table: a gather, so it
 // needs no atomics and has one fixed order); dw[o, j] = sum_b dy[b, o] x[b, table[o, j]].
-// The three are bilinear and each other's adjoints, so any order of derivative stays in the family.
-// Saved: x, w. Memory O(B n): no (B, n, k) temporary. Source: ../docs/geo-sparse.md.
+// db[o] = sum_b dy[b, o], on a GPU by the kernel of dw. The first three are bilinear and each
+// other's adjoints, so any order of derivative stays in the family. Saved: x, w. Memory O(B n): no
+// (B, n, k) temporary. Source: ../docs/geo-sparse.md.
 #include "geo/geo_linear.h"
 
 #include <algorithm>
@@ -17,7 +18,8 @@ namespace {
 
 int64_t rows_of(const Tensor& x) { return x.dim(-1) == 0 ? 0 : x.numel() / x.dim(-1); }
 
-Tensor weight_gradient(const Tensor& x, const Tensor& dy, const SharedConnectivity& c);
+Tensor weight_gradient(const Tensor& x, const Tensor& dy, const SharedConnectivity& c,
+                       Tensor* db = nullptr);
 
 Tensor gather(GeoDirection direction, const Tensor& x, const Tensor& w, const Tensor& bias,
               const SharedConnectivity& c, DType y_dtype) {
@@ -61,8 +63,9 @@ Tensor reverse(const Tensor& dy, const Tensor& w, const SharedConnectivity& c, D
   return dx;
 }
 
-Tensor weight_gradient(const Tensor& x, const Tensor& dy, const SharedConnectivity& c) {
-  const int64_t rows = rows_of(x), edges = c->n_out * c->k;
+// With `db`, on a GPU, the sum of dy over the rows too, since the kernel reads it.
+Tensor weight_gradient(const Tensor& x, const Tensor& dy, const SharedConnectivity& c, Tensor* db) {
+  const int64_t rows = rows_of(x);
   Tensor dw({c->n_out, c->k}, arithmetic(x.dtype())), scratch;
   GeoWeightArgs args{};
   args.x_dtype = x.dtype();
@@ -74,10 +77,14 @@ Tensor weight_gradient(const Tensor& x, const Tensor& dy, const SharedConnectivi
   args.n_in = c->n_in;
   args.n_out = c->n_out;
   args.k = c->k;
+  if (db) {
+    *db = Tensor({c->n_out}, DType::f32);
+    args.db = pointer(*db);
+  }
   if (device() == Device::cuda) {
     args.side = geo_tables_on_gpu(*c, GeoDirection::forward);
     const int64_t slices = geo_slices(rows, c->n_out, c->k).count;
-    if (slices > 1) scratch = Tensor({slices * edges}, DType::f32);
+    if (slices > 1) scratch = Tensor({slices * c->n_out * (c->k + 1)}, DType::f32);
   } else {
     args.table = c->table.data();
     scratch = Tensor({(c->n_in + c->n_out) * ((rows + 63) / 64 * 64)}, x.dtype());
@@ -88,6 +95,10 @@ Tensor weight_gradient(const Tensor& x, const Tensor& dy, const SharedConnectivi
     if (out.needs(0)) out.add(0, reverse(dy, g, c, x.dtype()));
     if (out.needs(1)) out.add(1, geo_linear(x, g, {}, c, dy.dtype()));
   });
+  if (db)
+    record(*db, {dy}, [shape = dy.shape(), type = dy.dtype()](const Tensor& g, Cotangents& out) {
+      out.add(0, cast(broadcast_to(g, shape), type));
+    });
   return dw;
 }
 
@@ -132,8 +143,10 @@ Tensor geo_linear(const Tensor& x, const Tensor& weight, const Tensor& bias,
   Tensor y = gather(GeoDirection::forward, x, weight, bias, connectivity, y_type);
   record(y, {x, weight, bias}, [x, weight, connectivity](const Tensor& dy, Cotangents& dx) {
     if (dx.needs(0)) dx.add(0, reverse(dy, weight, connectivity, x.dtype()));
-    if (dx.needs(1)) dx.add(1, weight_gradient(x, dy, connectivity));
-    if (dx.needs(2)) dx.add(2, row_sum(dy));
+    Tensor db;
+    const bool together = device() == Device::cuda && dx.needs(2);
+    if (dx.needs(1)) dx.add(1, weight_gradient(x, dy, connectivity, together ? &db : nullptr));
+    if (dx.needs(2)) dx.add(2, db.defined() ? db : row_sum(dy));
   });
   return y;
 }

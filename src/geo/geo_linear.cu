@@ -51,13 +51,16 @@ template <class X>
 constexpr int tile_rows = planes* Piece<X>::rows;
 
 template <class X>
-struct Rows {  // x, from `row` on
+struct Rows {  // of x, at most a tile's
   const X* x;
-  int64_t row, rows;
-  int n;
+  int n, count;
 
-  __device__ __forceinline__ bool has(int r) const { return row + r < rows; }
-  __device__ __forceinline__ const X* at(int r, int i) const { return x + (row + r) * n + i; }
+  __device__ __forceinline__ Rows(const X* all, int n, int64_t row, int64_t end)
+      : x(all + row * n),
+        n(n),
+        count(static_cast<int>(end - row < tile_rows<X> ? end - row : tile_rows<X>)) {}
+  __device__ __forceinline__ bool has(int r) const { return r < count; }
+  __device__ __forceinline__ const X* at(int r, int i) const { return x + int64_t{r} * n + i; }
 
   // tile[plane * pitch + i] = inputs first + i, cyclic; by `threads` threads, this is number
   // `from`.
@@ -122,8 +125,8 @@ __device__ __forceinline__ void stage(const Gather<X, Y>& a, const int32_t* chun
 
 // y of one target in a tile's rows.
 template <GeoLayout layout, class X, class Y>
-__device__ __forceinline__ void gather_target(const Gather<X, Y>& a, const Rows<X>& x, int target,
-                                              const int2* edges, const uint4* tile) {
+__device__ __forceinline__ void gather_target(const Gather<X, Y>& a, const Rows<X>& x, int64_t row,
+                                              int target, const int2* edges, const uint4* tile) {
   constexpr int piece = Piece<X>::rows;
   float sum[planes][piece];
   const float start = a.bias ? a.bias[target] : 0.0f;
@@ -155,7 +158,7 @@ __device__ __forceinline__ void gather_target(const Gather<X, Y>& a, const Rows<
   }
 #pragma unroll
   for (int r = 0; r < tile_rows<X>; ++r)
-    if (x.has(r)) a.y[(x.row + r) * a.n_y + target] = Store<Y>::from(sum[r / piece][r % piece]);
+    if (x.has(r)) a.y[(row + r) * a.n_y + target] = Store<Y>::from(sum[r / piece][r % piece]);
 }
 
 // Block (chunk, part of the rows); threads (targets, tiles).
@@ -176,7 +179,8 @@ __global__ void __launch_bounds__(geo_threads) gather_kernel(Gather<X, Y> a) {
   const int64_t tiles = (a.rows + tile_rows<X> - 1) / tile_rows<X>;
   for (int64_t t = int64_t{blockIdx.y} * blockDim.y; t < tiles;
        t += int64_t{gridDim.y} * blockDim.y) {
-    const Rows<X> x{a.x, (t + threadIdx.y) * tile_rows<X>, a.rows, a.n_x};
+    const int64_t row = (t + threadIdx.y) * tile_rows<X>;
+    const Rows<X> x(a.x, a.n_x, row, a.rows);
     if constexpr (layout != GeoLayout::direct) {
       __syncthreads();  // the former tile was read
       x.to_tile(tile, a.pitch, window.first, window.count, static_cast<int>(threadIdx.x),
@@ -187,7 +191,7 @@ __global__ void __launch_bounds__(geo_threads) gather_kernel(Gather<X, Y> a) {
          c += static_cast<int>(blockDim.x)) {
       const int2* own =
           layout == GeoLayout::windows ? edges + (a.side.start[c] - chunk[2]) : nullptr;
-      gather_target<layout>(a, x, c, own, tile);
+      gather_target<layout>(a, x, row, c, own, tile);
     }
   }
 }
@@ -203,7 +207,7 @@ void allow_shared(void (*kernel)(P...), size_t bytes) {  // 48 KiB need no leave
 // Blocks along the rows: 8 tiles each, that staging pays, but at least 1056 blocks in all, two
 // waves of 4 blocks on 132 multiprocessors.
 unsigned row_blocks(int64_t tiles, int64_t chunks) {
-  const int64_t by_tiles = (tiles + 7) / 8, by_chunks = (1056 + chunks - 1) / chunks;
+  const int64_t by_tiles = (tiles + 7) / 8, by_chunks = (528 + chunks - 1) / chunks;
   const int64_t wanted = by_tiles > by_chunks ? by_tiles : by_chunks;
   const int64_t blocks = wanted < tiles ? wanted : tiles;
   return static_cast<unsigned>(blocks < 65535 ? blocks : 65535);
@@ -258,7 +262,8 @@ template <class X, class D>
 struct Weights {
   const X* x;
   const D* dy;
-  float* sums;  // of slice s, output o, edge j: at s slice + o output + j edge
+  float* sums;       // of slice s, output o, edge j: at s slice + o output + j edge
+  float* bias_sums;  // at s slice + o; null if not wanted
   int64_t slice, output, edge;
   int64_t rows, slice_rows;
   int n_in, n_out, k, parts;
@@ -302,7 +307,7 @@ __global__ void __launch_bounds__(512, tiled ? 2 : 1) weights_kernel(Weights<X, 
   Window window{0, a.n_in};
   if (tiled) window = {a.side.chunks[4 * chunk], a.side.chunks[4 * chunk + 1]};
   int place[edges_at_once];
-  float sum[edges_at_once];
+  float sum[edges_at_once], bias = 0;
 #pragma unroll
   for (int j = 0; j < edges_at_once; ++j) {
     sum[j] = 0;
@@ -313,7 +318,7 @@ __global__ void __launch_bounds__(512, tiled ? 2 : 1) weights_kernel(Weights<X, 
   const int64_t begin = a.slice_rows * blockIdx.y;
   const int64_t end = begin + a.slice_rows < a.rows ? begin + a.slice_rows : a.rows;
   for (int64_t row = begin; row < end; row += tile_rows<X>) {
-    const Rows<X> x{a.x, row, end, a.n_in};
+    const Rows<X> x(a.x, a.n_in, row, end);
     float dy[tile_rows<X>];
 #pragma unroll
     for (int r = 0; r < tile_rows<X>; ++r)
@@ -326,30 +331,38 @@ __global__ void __launch_bounds__(512, tiled ? 2 : 1) weights_kernel(Weights<X, 
       __syncthreads();
     }
     add_tile<tiled>(x, dy, place, count, tile, pitch, sum);
+#pragma unroll
+    for (int r = 0; r < tile_rows<X>; ++r) bias += dy[r];
   }
 #pragma unroll
   for (int j = 0; j < edges_at_once; ++j)
     if (j < count) a.sums[blockIdx.y * a.slice + o * a.output + (first + j) * a.edge] = sum[j];
+  if (a.bias_sums && first == 0 && count > 0) a.bias_sums[blockIdx.y * a.slice + o] = bias;
 }
 
 constexpr int sum_warps = 8;
 
-// dw[o, j] = sum over the slices of sums[slice][j][o]: each warp adds every eighth slice, then
-// these eight in order. Lanes run along the outputs.
-__global__ void __launch_bounds__(32 * sum_warps)
-    add_slices_kernel(const float* sums, float* dw, int64_t slices, int64_t n_out, int64_t k) {
+// dw[o, j] = sum over the slices of sums[slice][j][o], and db[o] of sums[slice][k][o]: each warp
+// adds every eighth slice, then these eight in order. Lanes run along the outputs.
+struct AddSlices {
+  const float* sums;
+  float *dw, *db;
+  int64_t slices, slice, n_out, k;
+};
+__global__ void __launch_bounds__(32 * sum_warps) add_slices_kernel(AddSlices a) {
   __shared__ float of_warp[sum_warps][32];
-  const int64_t i = int64_t{blockIdx.x} * 32 + threadIdx.x;  // j n_out + o
-  const bool is = i < n_out * k;
+  const int64_t i = int64_t{blockIdx.x} * 32 + threadIdx.x;
+  const bool is = i < a.slice;
   float sum = 0;
 #pragma unroll 4
-  for (int64_t s = threadIdx.y; s < slices; s += sum_warps)
-    if (is) sum += sums[s * n_out * k + i];
+  for (int64_t s = threadIdx.y; s < a.slices; s += sum_warps)
+    if (is) sum += a.sums[s * a.slice + i];
   of_warp[threadIdx.y][threadIdx.x] = sum;
   __syncthreads();
   if (threadIdx.y > 0 || !is) return;
   for (int warp = 1; warp < sum_warps; ++warp) sum += of_warp[warp][threadIdx.x];
-  dw[i % n_out * k + i / n_out] = sum;
+  const int64_t j = i / a.n_out, o = i % a.n_out;
+  (j == a.k ? a.db[o] : a.dw[o * a.k + j]) = sum;
 }
 
 template <bool tiled, class X, class D>
@@ -368,27 +381,35 @@ template <class X, class D>
 void weights_types(const Cuda& device, const GeoWeightArgs& args) {
   const GeoSlices slices = geo_slices(args.rows, args.n_out, args.k);
   const int64_t n_out = args.n_out, k = args.k;
-  const bool one = slices.count == 1;  // straight to dw
-  const Weights<X, D> a{static_cast<const X*>(args.x),
-                        static_cast<const D*>(args.dy),
-                        static_cast<float*>(one ? args.dw : args.scratch),
-                        n_out * k,
-                        one ? k : 1,
-                        one ? 1 : n_out,
-                        args.rows,
-                        slices.rows,
-                        static_cast<int>(args.n_in),
-                        static_cast<int>(n_out),
-                        static_cast<int>(k),
-                        static_cast<int>(slices.parts),
-                        args.side};
+  const int64_t slice = n_out * (args.db ? k + 1 : k);
+  float *dw = static_cast<float*>(args.dw), *db = static_cast<float*>(args.db);
+  Weights<X, D> a{static_cast<const X*>(args.x),
+                  static_cast<const D*>(args.dy),
+                  dw,
+                  db,
+                  slice,
+                  k,
+                  1,
+                  args.rows,
+                  slices.rows,
+                  static_cast<int>(args.n_in),
+                  static_cast<int>(n_out),
+                  static_cast<int>(k),
+                  static_cast<int>(slices.parts),
+                  args.side};
+  if (slices.count > 1) {
+    a.sums = static_cast<float*>(args.scratch);
+    a.bias_sums = db ? a.sums + n_out * k : nullptr;
+    a.output = 1;
+    a.edge = n_out;
+  }
   if (a.side.window * geo_bytes_per_input <= geo_most_shared)
     weights_with<true>(device, a, slices);
   else
     weights_with<false>(device, a, slices);
-  if (one) return;
-  launch(add_slices_kernel, static_cast<unsigned>((n_out * k + 31) / 32), dim3(32, sum_warps), 0,
-         stream_of(device), a.sums, static_cast<float*>(args.dw), slices.count, n_out, k);
+  if (slices.count > 1)
+    launch(add_slices_kernel, static_cast<unsigned>((slice + 31) / 32), dim3(32, sum_warps), 0,
+           stream_of(device), AddSlices{a.sums, dw, db, slices.count, slice, n_out, k});
 }
 
 }  // namespace

@@ -108,9 +108,10 @@ struct GeoWeightArgs {
   const void* x;            // (rows, n_in)
   const void* dy;           // (rows, n_out)
   void* dw;                 // (n_out, k)
+  void* db;                 // (n_out) = sum_b dy[b, o], on a GPU; null: not wanted
   int64_t rows, n_in, n_out, k;
   const int32_t* table;  // on the CPU
-  void* scratch;  // CPU: (n_in + n_out) * rows rounded up to 64; GPU: slices * n_out * k, f32
+  void* scratch;  // CPU: (n_in + n_out) * rows rounded up to 64; GPU: slices * n_out * (k + 1), f32
   GeoSide side;   // on a GPU, forward
 };
 template <class D>

@@ -64,29 +64,31 @@ int64_t longest_sum(const Connectivity& c, int64_t rows) {
 void check_first(const std::string& name, const SharedConnectivity& c, const Shape& x,
                  Phase phase = Phase::as_x) {
   Parity p;
-  p.inputs = {{x}, {{c->n_out, c->k}, Role::parameter}};
+  p.inputs = {{x}, {{c->n_out, c->k}, Role::parameter}, {{c->n_out}, Role::parameter}};
   p.length = longest_sum(*c, x.numel() / c->n_in);
   p.f = [=](const std::vector<Tensor>& in) {
-    return geo_linear(in[0], in[1], {}, c, y_type(phase));
+    return geo_linear(in[0], in[1], in[2], c, y_type(phase));
   };
   check_parity(name + " " + x.str(), p);
 }
 
-// dx and dw as functions of x, w and the cotangent, and their gradients.
+// dx, dw and db as functions of x, w and the cotangent, and their gradients.
 void check_second(const std::string& name, const SharedConnectivity& c, int64_t rows,
                   Phase phase = Phase::as_x) {
   Parity p;
   p.inputs = {{{rows, c->n_in}}, {{c->n_out, c->k}, Role::parameter}, {{rows, c->n_out}}};
   p.length = longest_sum(*c, rows);
-  for (const size_t which : {0, 1}) {
+  for (const size_t which : {0, 1, 2}) {
     p.f = [=](const std::vector<Tensor>& in) {
-      const Tensor y = geo_linear(in[0], in[1], {}, c, y_type(phase));
+      Tensor bias = Tensor::zeros({c->n_out}, in[1].dtype());
+      Tape::active()->watch(bias);
+      const Tensor y = geo_linear(in[0], in[1], bias, c, y_type(phase));
       GradientOptions options;
       options.cotangent = cast(in[2], y.dtype());
       options.create_graph = true;
-      return Tape::active()->gradients(y, {in[0], in[1]}, options)[which];
+      return Tape::active()->gradients(y, {in[0], in[1], bias}, options)[which];
     };
-    check_parity(name + (which == 0 ? " dx" : " dw"), p);
+    check_parity(name + ", gradient of d" + "xwb"[which], p);
   }
 }
 
@@ -190,9 +192,9 @@ TEST_CASE("cuda geo_linear: tables that read from anywhere, whole rows and no ti
       for (const int64_t rows : {0, 1, 18}) check_first("anywhere", c, {rows, n_in}, phase);
     check_second("anywhere", c, 2, Phase::f32);
   };
-  check(4000, 40, GeoLayout::rows, GeoLayout::windows);
+  check(4000, 40, GeoLayout::rows, GeoLayout::rows);
   check(40, 4000, GeoLayout::windows, GeoLayout::rows);
-  check(8000, 40, GeoLayout::direct, GeoLayout::windows);
+  check(8000, 40, GeoLayout::direct, GeoLayout::rows);
   check(40, 8000, GeoLayout::windows, GeoLayout::direct);
   // Every output reads input 5 once more: side by side, its edges would fill half a million places.
   const auto hub = table(64, 8000, 2, [](int64_t o, int64_t j) { return j == 0 ? 5 : o % 64; });
@@ -205,7 +207,7 @@ TEST_CASE("cuda geo_linear: tables that read from anywhere, whole rows and no ti
 TEST_CASE("cuda geo_linear: second order") {
   for (const Phase phase : {Phase::as_x, Phase::f32}) {
     check_second("local", grid(5, 7, 8, Pattern::local), 33, phase);
-    check_second("fewer outputs", anywhere(33, 5, 3), 3, phase);
+    check_second("fewer outputs, slices", anywhere(33, 5, 3), 130, phase);
   }
 }
 
@@ -215,16 +217,16 @@ TEST_CASE("cuda geo_linear: the gradients have the types of what they are of") {
   for (const DType x_type : {DType::f32, DType::bf16})
     for (const DType y_type : {DType::f32, DType::bf16}) {
       Tape tape;
-      Tensor leaf = drawn({4, 6}, 1), w = drawn({6, 2}, 2);
-      tape.watch(leaf);
-      tape.watch(w);
-      const Tensor x = cast(leaf, x_type), y = geo_linear(x, w, {}, c, y_type);
+      Tensor leaf = drawn({4, 6}, 1), w = drawn({6, 2}, 2), bias = drawn({6}, 4);
+      for (Tensor* t : {&leaf, &w, &bias}) tape.watch(*t);
+      const Tensor x = cast(leaf, x_type), y = geo_linear(x, w, bias, c, y_type);
       CHECK(y.dtype() == y_type);
       GradientOptions options;
       options.cotangent = drawn({4, 6}, 3, y_type);
-      const auto g = tape.gradients(y, {x, w}, options);
+      const auto g = tape.gradients(y, {x, w, bias}, options);
       CHECK(g[0].dtype() == x_type);
       CHECK(g[1].dtype() == DType::f32);
+      CHECK(g[2].dtype() == DType::f32);
     }
 }
 
@@ -234,14 +236,14 @@ TEST_CASE("cuda geo_linear: the same bits in any order of threads") {
     for (const DType dtype : {DType::f32, DType::bf16})
       check_any_order([&] {
         Tape tape;
-        Tensor leaf = drawn({c == far ? 2 : 70, c->n_in}, 1), w = drawn({c->n_out, c->k}, 2);
-        tape.watch(leaf);
-        tape.watch(w);
-        const Tensor y = geo_linear(cast(leaf, dtype), w, {}, c, DType::f32);
+        Tensor leaf = drawn({c == far ? 2 : 150, c->n_in}, 1), w = drawn({c->n_out, c->k}, 2);
+        Tensor bias = drawn({c->n_out}, 3);
+        for (Tensor* t : {&leaf, &w, &bias}) tape.watch(*t);
+        const Tensor y = geo_linear(cast(leaf, dtype), w, bias, c, DType::f32);
         GradientOptions options;
         options.cotangent = y.detach();
         std::vector<float> all = y.host<float>();
-        for (const Tensor& t : tape.gradients(y, {leaf, w}, options))
+        for (const Tensor& t : tape.gradients(y, {leaf, w, bias}, options))
           for (const float v : t.host<float>()) all.push_back(v);
         return all;
       });
