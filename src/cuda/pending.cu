@@ -1,13 +1,10 @@
 // Kernels that are still to be written for CUDA.
 #include "cuda/kernel.h"
-#include "ops/dropout.h"
-#include "ops/gather.h"
 #include "ops/matmul.h"
 #include "ops/norm.h"
 #include "ops/reduce.h"
 #include "ops/sine.h"
 #include "ops/softmax.h"
-#include "ops/update.h"
 
 namespace sinew {
 
@@ -16,10 +13,6 @@ namespace sinew {
   void name(Cuda&, const Args&) {        \
     cuda_fail(#name, "not yet on cuda"); \
   }
-SINEW_PENDING(take_ticket, TicketArgs)
-SINEW_PENDING(dropout, DropoutArgs)
-SINEW_PENDING(gather, GatherArgs)
-SINEW_PENDING(scatter_add, ScatterArgs)
 SINEW_PENDING(matmul, MatmulArgs)
 SINEW_PENDING(norm, NormArgs)
 SINEW_PENDING(norm_backward, NormBackwardArgs)
@@ -28,8 +21,5 @@ SINEW_PENDING(sine_forward, SineForwardArgs)
 SINEW_PENDING(sine_backward, SineBackwardArgs)
 SINEW_PENDING(softmax, SoftmaxArgs)
 SINEW_PENDING(cross_entropy, CrossEntropyArgs)
-SINEW_PENDING(adam, AdamArgs)
-SINEW_PENDING(sgd, SgdArgs)
-SINEW_PENDING(clip, ClipArgs)
 
 }  // namespace sinew

@@ -56,9 +56,11 @@ Tensor scatter_add(const Tensor& x, const Tensor& index, int64_t rows) {
   require(index.numel() == x.dim(0), "scatter_add",
           std::to_string(index.numel()) + " indices for x " + x.shape().str());
   Tensor y(x.shape().with(0, rows), x.dtype());
-  const ScatterArgs args{x.dtype(),  pointer(x), static_cast<const int32_t*>(pointer(index)),
-                         pointer(y), rows,       index.numel(),
-                         row_size(x)};
+  const Tensor keys =
+      device() == Device::cuda ? Tensor({scatter_keys(index.numel())}, DType::f64) : Tensor();
+  const ScatterArgs args{x.dtype(),     pointer(x),    static_cast<const int32_t*>(pointer(index)),
+                         pointer(y),    pointer(keys), rows,
+                         index.numel(), row_size(x)};
   on(y, [=](auto& device) { scatter_add(device, args); });
   record(y, {x}, [index](const Tensor& dy, Cotangents& dx) { dx.add(0, gather(dy, index)); });
   return y;

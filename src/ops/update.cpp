@@ -10,6 +10,12 @@
 namespace sinew {
 namespace {
 
+void require_parameter(const char* op, const char* what, const Tensor& t) {
+  require_real(op, t);
+  require(t.dtype() == arithmetic(t.dtype()), op,
+          std::string(what) + " is " + name(t.dtype()) + "; parameters and gradients are f32");
+}
+
 void require_like(const char* op, const char* what, const Tensor& t, const Tensor& p) {
   require_defined(op, t);
   require(t.shape() == p.shape() && t.dtype() == p.dtype(), op,
@@ -29,7 +35,7 @@ double* clock_pointer(const char* op, const Tensor& clock) {
 
 void adam_update(Tensor& p, const Tensor& g, Tensor& m, Tensor& v, Tensor& clock,
                  const AdamSettings& s) {
-  require_real("adam_update", p);
+  require_parameter("adam_update", "p", p);
   require_like("adam_update", "g", g, p);
   require_like("adam_update", "m", m, p);
   require_like("adam_update", "v", v, p);
@@ -41,7 +47,7 @@ void adam_update(Tensor& p, const Tensor& g, Tensor& m, Tensor& v, Tensor& clock
 }
 
 void sgd_update(Tensor& p, const Tensor& g, Tensor& velocity, Tensor& clock, const SgdSettings& s) {
-  require_real("sgd_update", p);
+  require_parameter("sgd_update", "p", p);
   require_like("sgd_update", "g", g, p);
   if (velocity.defined()) require_like("sgd_update", "velocity", velocity, p);
   const SgdArgs args{
@@ -51,7 +57,7 @@ void sgd_update(Tensor& p, const Tensor& g, Tensor& velocity, Tensor& clock, con
 }
 
 void clip_update(Tensor& g, const Tensor& norm, double max_norm) {
-  require_real("clip_update", g);
+  require_parameter("clip_update", "g", g);
   require_defined("clip_update", norm);
   require_same_dtype("clip_update", g, norm);
   require(norm.numel() == 1, "clip_update", "norm has not one element " + norm.shape().str());
