@@ -5,6 +5,7 @@
 #pragma once
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <vector>
 
 #include "sinew/tensor.h"
@@ -61,9 +62,13 @@ Tensor broadcast_to(const Tensor& x, const Shape& shape);
 // --- matmul ---------------------------------------------------------------------------------
 enum class Trans : uint8_t { no, yes };
 // op(a) op(b) [+ bias], a (m, k) and b (k, n) after the transposes, bias (n). Both of rank 2,
-// except that an untransposed a may have leading axes: (..., k) -> (..., n).
+// except that an untransposed a may have leading axes: (..., k) -> (..., n). y is of a's type.
+// On cuda a, b and y may each be f32 or bf16, and bias is f32; where any of the three is bf16, f32
+// operands are rounded to it first (and bias, if y is bf16). Sums are in f32, with TF32 factors if
+// device.h says so. da is of a's type, db of b's.
 Tensor matmul(const Tensor& a, const Tensor& b, Trans trans_a = Trans::no,
-              Trans trans_b = Trans::no, const Tensor& bias = {});
+              Trans trans_b = Trans::no, const Tensor& bias = {},
+              std::optional<DType> y_dtype = {});
 
 // --- shape ----------------------------------------------------------------------------------
 Tensor reshape(const Tensor& x, const Shape& shape);            // shares storage

@@ -56,8 +56,8 @@ void on(const Tensor&, F call) {
   const Context& c = context();
 #ifdef SINEW_CUDA
   if (device() == Device::cuda) {
-    Cuda executor{c.cuda->stream, c.tf32};
-    call(executor);
+    c.cuda->tf32 = c.tf32;
+    call(*c.cuda);
     if (c.recorder) c.recorder->calls.emplace_back([call] { (void)call; });
     return;
   }

@@ -20,8 +20,9 @@ using Cpu = CpuAt<Isa::SINEW_LEVEL>;
 
 // Kernels are put into the stream and not waited for.
 struct Cuda {
-  void* stream;  // cudaStream_t
-  Tf32 tf32;     // of matrix products
+  void* stream;               // cudaStream_t
+  Tf32 tf32;                  // of matrix products
+  void* workspace = nullptr;  // of matrix products, made by the first
 };
 
 }  // namespace sinew

@@ -53,6 +53,7 @@ std::shared_ptr<Cuda> open() {
   cudaStream_t stream;
   cuda_check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cuda: stream");
   return {new Cuda{stream, Tf32::off}, [](Cuda* device) {
+            release(device->workspace);
             cudaStreamDestroy(stream_of(*device));
             delete device;
           }};

@@ -1,6 +1,5 @@
 // Kernels that are still to be written for CUDA.
 #include "cuda/kernel.h"
-#include "ops/matmul.h"
 #include "ops/norm.h"
 #include "ops/reduce.h"
 #include "ops/sine.h"
@@ -13,7 +12,6 @@ namespace sinew {
   void name(Cuda&, const Args&) {        \
     cuda_fail(#name, "not yet on cuda"); \
   }
-SINEW_PENDING(matmul, MatmulArgs)
 SINEW_PENDING(norm, NormArgs)
 SINEW_PENDING(norm_backward, NormBackwardArgs)
 SINEW_PENDING(reduce, ReduceArgs)

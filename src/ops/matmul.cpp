@@ -1,6 +1,7 @@
 // y = op(a) op(b) + bias with a (m, k) and b (k, n) after the transposes.
 // dy (m, n): da = dy op(b)^T, db = op(a)^T dy, both transposed back where their input was, and
-// dbias = sum of dy over rows: all of them matmuls again, hence any order of derivative.
+// dbias = sum of dy over rows: all of them matmuls again, hence any order of derivative. da is of
+// a's type and db of b's, so a bf16 activation gives its f32 weight a gradient that was never bf16.
 // Saved: a and b.
 #include "ops/matmul.h"
 
@@ -21,43 +22,68 @@ Tensor as_matrix(const Tensor& x) {
   return reshape(x, {rows, x.dim(-1)});
 }
 
-struct Sizes {
-  int64_t m, n, k;
+struct Plan {
+  DType product, y;  // types of the operands as multiplied, and of bias and y
+  int64_t m = 1, n = 0, k = 0;
 };
 
-Sizes check(const Tensor& a, const Tensor& b, Trans trans_a, Trans trans_b, const Tensor& bias) {
+Plan check_types(const Tensor& a, const Tensor& b, const Tensor& bias,
+                 std::optional<DType> y_dtype) {
   require_real("matmul", a);
   require_real("matmul", b);
-  require_same_dtype("matmul", a, b);
+  const DType y = y_dtype.value_or(a.dtype());
+  const std::string named = std::string(" (") + name(y) + ")";
+  if (a.device() == Device::cpu) {
+    require_same_dtype("matmul", a, b);
+    require(y == a.dtype(), "matmul", std::string("on the cpu y is ") + name(a.dtype()) + named);
+  } else {
+    require(y == DType::f32 || y == DType::bf16, "matmul", "on cuda y is f32 or bf16" + named);
+  }
+  if (bias.defined())
+    require(bias.dtype() == arithmetic(a.dtype()), "matmul",
+            std::string("bias is ") + name(bias.dtype()) + ", not " + name(arithmetic(a.dtype())));
+  const bool any = a.dtype() == DType::bf16 || b.dtype() == DType::bf16 || y == DType::bf16;
+  return {any ? DType::bf16 : a.dtype(), y};
+}
+
+Plan check(const Tensor& a, const Tensor& b, Trans trans_a, Trans trans_b, const Tensor& bias,
+           std::optional<DType> y_dtype) {
+  Plan plan = check_types(a, b, bias, y_dtype);
   const bool ta = trans_a == Trans::yes, tb = trans_b == Trans::yes;
   const std::string shapes =
       "a " + a.shape().str() + (ta ? "^T" : "") + " x b " + b.shape().str() + (tb ? "^T" : "");
   require(a.rank() >= 2 && b.rank() == 2 && !(ta && a.rank() > 2), "matmul",
           "needs matrices, or an untransposed a with leading axes: " + shapes);
-  const int64_t k = a.dim(ta ? -2 : -1), n = b.dim(tb ? 0 : 1);
-  require(k == b.dim(tb ? 1 : 0), "matmul", "inner sizes differ: " + shapes);
-  if (bias.defined()) {
-    require_same_dtype("matmul", a, bias);
-    require(bias.shape() == Shape{n}, "matmul",
-            "bias is " + bias.shape().str() + ", not [" + std::to_string(n) + "]");
-  }
-  int64_t m = 1;
+  plan.k = a.dim(ta ? -2 : -1);
+  plan.n = b.dim(tb ? 0 : 1);
+  require(plan.k == b.dim(tb ? 1 : 0), "matmul", "inner sizes differ: " + shapes);
+  if (bias.defined())
+    require(bias.shape() == Shape{plan.n}, "matmul",
+            "bias is " + bias.shape().str() + ", not [" + std::to_string(plan.n) + "]");
   for (int d = 0; d < a.rank(); ++d)
-    if (d != a.rank() - (ta ? 2 : 1)) m *= a.shape()[d];
-  return {m, n, k};
+    if (d != a.rank() - (ta ? 2 : 1)) plan.m *= a.shape()[d];
+  return plan;
+}
+
+Tensor rounded(const Tensor& x, DType dtype) {
+  return !x.defined() || x.dtype() == dtype ? x : cast(x.detach(), dtype);
 }
 
 }  // namespace
 
-Tensor matmul(const Tensor& a, const Tensor& b, Trans trans_a, Trans trans_b, const Tensor& bias) {
-  const auto [m, n, k] = check(a, b, trans_a, trans_b, bias);
-  Tensor y(trans_a == Trans::yes ? Shape{m, n} : a.shape().with(-1, n), a.dtype());
-  const MatmulTiles tiles = matmul_tiles(m, n, k);
-  const Tensor partial = tiles.slices > 1 ? Tensor({tiles.slices, m, n}, a.dtype()) : Tensor();
-  const MatmulArgs args{a.dtype(),
-                        pointer(a),
-                        pointer(b),
-                        pointer(bias),
+Tensor matmul(const Tensor& a, const Tensor& b, Trans trans_a, Trans trans_b, const Tensor& bias,
+              std::optional<DType> y_dtype) {
+  const auto [product, y_type, m, n, k] = check(a, b, trans_a, trans_b, bias, y_dtype);
+  Tensor y(trans_a == Trans::yes ? Shape{m, n} : a.shape().with(-1, n), y_type);
+  const Tensor left = rounded(a, product), right = rounded(b, product);
+  const Tensor added = rounded(bias, y_type);
+  const int64_t slices = device() == Device::cpu ? matmul_tiles(m, n, k).slices : 1;
+  const Tensor partial = slices > 1 ? Tensor({slices, m, n}, y_type) : Tensor();
+  const MatmulArgs args{product,
+                        y_type,
+                        pointer(left),
+                        pointer(right),
+                        pointer(added),
                         pointer(y),
                         pointer(partial),
                         m,
@@ -69,12 +95,12 @@ Tensor matmul(const Tensor& a, const Tensor& b, Trans trans_a, Trans trans_b, co
 
   record(y, {a, b, bias}, [=](const Tensor& dy, Cotangents& dx) {
     if (dx.needs(0))
-      dx.add(0, trans_a == Trans::yes ? matmul(b, dy, trans_b, Trans::yes)
-                                      : matmul(dy, b, Trans::no, flip(trans_b)));
+      dx.add(0, trans_a == Trans::yes ? matmul(b, dy, trans_b, Trans::yes, {}, a.dtype())
+                                      : matmul(dy, b, Trans::no, flip(trans_b), {}, a.dtype()));
     if (dx.needs(1))
       dx.add(1, trans_b == Trans::yes
-                    ? matmul(as_matrix(dy), as_matrix(a), Trans::yes, trans_a)
-                    : matmul(as_matrix(a), as_matrix(dy), flip(trans_a), Trans::no));
+                    ? matmul(as_matrix(dy), as_matrix(a), Trans::yes, trans_a, {}, b.dtype())
+                    : matmul(as_matrix(a), as_matrix(dy), flip(trans_a), Trans::no, {}, b.dtype()));
     dx.add(2, dy);  // summed over rows by the tape
   });
   return y;

@@ -32,12 +32,13 @@ inline MatmulTiles matmul_tiles(int64_t m, int64_t n, int64_t k) {
 }
 
 struct MatmulArgs {
-  DType dtype;
+  DType dtype;       // of a and b
+  DType y_dtype;     // of bias and y; on the CPU the same
   const void* a;     // (m, k), or (k, m) if trans_a
   const void* b;     // (k, n), or (n, k) if trans_b
   const void* bias;  // (n) or null
   void* y;
-  void* partial;  // (slices, m, n) if slices > 1
+  void* partial;  // (slices, m, n) if slices > 1; on the CPU only
   int64_t m, n, k;
   bool trans_a, trans_b;
 };

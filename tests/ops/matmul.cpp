@@ -139,5 +139,7 @@ TEST_CASE("matmul: errors") {
   CHECK_THROWS_WITH_AS(matmul(a, Tensor({3, 2}), Trans::no, Trans::no, Tensor({3})),
                        "matmul: bias is [3], not [2]", Error);
   CHECK_THROWS_WITH_AS(matmul(a, Tensor({3, 2}), Trans::no, Trans::no, Tensor({2}, DType::f64)),
-                       "matmul: dtypes differ (f32, f64)", Error);
+                       "matmul: bias is f64, not f32", Error);
+  CHECK_THROWS_WITH_AS(matmul(a, Tensor({3, 2}), Trans::no, Trans::no, {}, DType::f64),
+                       "matmul: on the cpu y is f32 (f64)", Error);
 }
