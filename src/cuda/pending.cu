@@ -1,7 +1,6 @@
 // Kernels that are still to be written for CUDA.
 #include "cuda/kernel.h"
 #include "ops/norm.h"
-#include "ops/reduce.h"
 #include "ops/sine.h"
 #include "ops/softmax.h"
 
@@ -14,7 +13,6 @@ namespace sinew {
   }
 SINEW_PENDING(norm, NormArgs)
 SINEW_PENDING(norm_backward, NormBackwardArgs)
-SINEW_PENDING(reduce, ReduceArgs)
 SINEW_PENDING(sine_forward, SineForwardArgs)
 SINEW_PENDING(sine_backward, SineBackwardArgs)
 SINEW_PENDING(softmax, SoftmaxArgs)

@@ -23,30 +23,45 @@ std::vector<int> normalise(const char* op, const Tensor& x, const std::vector<in
   return out;
 }
 
-// Reduces axes [first, last] of x to size 1.
-Tensor pass(ReduceOp op, const Tensor& x, int first, int last) {
-  Shape shape = x.shape();
-  int64_t outer = 1, r = 1, inner = 1;
-  for (int d = 0; d < x.rank(); ++d) {
-    (d < first ? outer : d > last ? inner : r) *= x.shape()[d];
-    if (d >= first && d <= last) shape = shape.with(d, 1);
-  }
-  Tensor y(shape, x.dtype());
+// Runs the kernel; partial results of an argmax on CUDA are pairs of value and index.
+void run(ReduceOp op, const Tensor& x, const Tensor& y, int64_t r, int64_t inner) {
+  const int64_t outer = inner == 0 ? 0 : y.numel() / inner;
+  int64_t pieces = 1;
+  if (device() == Device::cuda)
+    pieces = reduce_pieces(outer, r, inner);
+  else if (op == ReduceOp::sum && inner == 1 && r > 0)
+    pieces = (r + reduce_piece - 1) / reduce_piece;
   Tensor partial;
-  if (op == ReduceOp::sum && inner == 1 && r > reduce_piece)
-    partial = Tensor({outer * ((r + reduce_piece - 1) / reduce_piece)}, x.dtype());
-  const ReduceArgs args{op, x.dtype(), pointer(x), pointer(y), pointer(partial), outer, r, inner};
+  if (pieces > 1)
+    partial =
+        Tensor({outer * pieces * inner, op == ReduceOp::argmax ? 2 : 1}, arithmetic(x.dtype()));
+  const ReduceArgs args{op,    x.dtype(), y.dtype(), pointer(x), pointer(y), pointer(partial),
+                        outer, r,         inner,     pieces};
   on(y, [=](auto& device) { reduce(device, args); });
+}
+
+// Reduces axes [first, last] of x to size 1.
+Tensor pass(ReduceOp op, const Tensor& x, int first, int last, DType y_type) {
+  Shape shape = x.shape();
+  int64_t r = 1, inner = 1;
+  for (int d = first; d < x.rank(); ++d) {
+    (d > last ? inner : r) *= x.shape()[d];
+    if (d <= last) shape = shape.with(d, 1);
+  }
+  const Tensor y(shape, y_type);
+  run(op, x, y, r, inner);
   return y;
 }
 
-// Reduces the axes one run of neighbours at a time; they stay with size 1.
+// Reduces the axes one run of neighbours at a time; they stay with size 1. A sum is rounded to
+// x's type once, at the end.
 Tensor reduce_axes(ReduceOp op, const Tensor& x, const std::vector<int>& axes) {
   Tensor y = x.detach();
   for (size_t end = axes.size(); end > 0;) {
     size_t begin = end - 1;
     while (begin > 0 && axes[begin - 1] == axes[begin] - 1) --begin;
-    y = pass(op, y, axes[begin], axes[end - 1]);
+    const bool between = op == ReduceOp::sum && begin > 0;
+    y = pass(op, y, axes[begin], axes[end - 1], between ? arithmetic(x.dtype()) : x.dtype());
     end = begin;
   }
   return y;
@@ -107,9 +122,7 @@ Tensor argmax(const Tensor& x) {
   require(x.rank() >= 1 && x.dim(-1) > 0, "argmax",
           "no elements to choose from " + x.shape().str());
   Tensor y(x.shape().without(-1), DType::i32);
-  const ReduceArgs args{ReduceOp::argmax, x.dtype(), pointer(x), pointer(y),
-                        nullptr,          y.numel(), x.dim(-1),  1};
-  on(y, [=](auto& device) { reduce(device, args); });
+  run(ReduceOp::argmax, x, y, x.dim(-1), 1);
   return y;
 }
 

@@ -25,8 +25,8 @@ void sum_rows(Cpu& device, const ReduceArgs& a) {
   const T* x = static_cast<const T*>(a.x);
   T* y = static_cast<T*>(a.y);
   T* partial = static_cast<T*>(a.partial);
-  const int64_t pieces = (a.r + reduce_piece - 1) / reduce_piece;
-  if (pieces <= 1)
+  const int64_t pieces = a.pieces;
+  if (pieces == 1)
     return parallel_for(device, a.outer, a.r,
                         [=](int64_t o) { y[o] = sum_contiguous(x + o * a.r, a.r); });
   parallel_for(device, a.outer * pieces, reduce_piece, [=](int64_t task) {
@@ -104,7 +104,7 @@ void reduce_of(Cpu& device, const ReduceArgs& a) {
 
 template <>
 void reduce(Cpu& device, const ReduceArgs& args) {
-  if (args.dtype == DType::f64)
+  if (args.x_type == DType::f64)
     reduce_of<double>(device, args);
   else
     reduce_of<float>(device, args);
