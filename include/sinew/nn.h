@@ -40,8 +40,8 @@ Tensor fan_in_uniform(const Shape& shape, int64_t fan_in, TorchGenerator& genera
 // y = x W^T + b; x (..., n_in), weight (n_out, n_in), bias (n_out). Draws weight, then bias.
 struct Linear {
   Linear(int64_t n_in, int64_t n_out, TorchGenerator& generator);  // throws for sizes below 1
-  Tensor operator()(const Tensor& x) const;
-  void members(const std::string& prefix, Members& out);  // weight, bias
+  Tensor operator()(const Tensor& x, std::optional<DType> y_dtype = {}) const;  // as in matmul
+  void members(const std::string& prefix, Members& out);                        // weight, bias
   Tensor weight, bias;
 };
 
@@ -49,7 +49,7 @@ struct Linear {
 // (n_out) or undefined. Draws weight, then bias, with fan_in = k.
 struct GeoLinear {
   GeoLinear(SharedConnectivity table, Bias with_bias, TorchGenerator& generator);
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x, std::optional<DType> y_dtype = {}) const;
   void members(const std::string& prefix, Members& out);  // weight, bias, table
   Tensor weight, bias;
   SharedConnectivity table;
@@ -132,10 +132,13 @@ struct ActivationConfig {
 ActivationConfig parse_activation_config(const std::string& json);
 std::string to_json(const ActivationConfig& config);  // only what differs from the defaults
 
-// y = act(z), elementwise with parameters per feature.
+// y = act(z), elementwise with parameters per feature. Between activations of type x a layer makes
+// z as z_dtype(x), f32 for bf16 (where one step at 30 is 0.125, too much for the phase of a sine),
+// and the activation returns y as `y_dtype`, by default z's type.
 struct Activation {
   virtual ~Activation() = default;
-  virtual Tensor operator()(const Tensor& z) const = 0;
+  virtual Tensor operator()(const Tensor& z, std::optional<DType> y_dtype = {}) const = 0;
+  virtual DType z_dtype(DType x) const { return x == DType::bf16 ? DType::f32 : x; }
   virtual void members(const std::string& prefix, Members& out) = 0;
 };
 
@@ -143,7 +146,7 @@ struct Activation {
 // of v is ln(e^v - 1), so that softplus gives v back.
 struct SineActivation : Activation {
   SineActivation(int64_t features, const ActivationConfig& config, TorchGenerator& generator);
-  Tensor operator()(const Tensor& z) const override;
+  Tensor operator()(const Tensor& z, std::optional<DType> y_dtype = {}) const override;
   void members(const std::string& prefix, Members& out) override;
   Tensor amplitude, frequency, decay, phase;  // phase undefined for psann
   ActivationConfig config;
@@ -156,7 +159,7 @@ struct PhaseSineActivation : SineActivation {
 // clip_max). Parameters _slope, psann._A, psann._f, psann._d.
 struct ReluSigmoidSine : Activation {
   ReluSigmoidSine(int64_t features, const ActivationConfig& config, TorchGenerator& generator);
-  Tensor operator()(const Tensor& z) const override;
+  Tensor operator()(const Tensor& z, std::optional<DType> y_dtype = {}) const override;
   void members(const std::string& prefix, Members& out) override;
   Tensor slope;
   SineActivation sine;
@@ -165,7 +168,8 @@ struct ReluSigmoidSine : Activation {
 
 struct PlainActivation : Activation {  // relu, tanh, gelu
   explicit PlainActivation(ActivationKind kind) : kind(kind) {}
-  Tensor operator()(const Tensor& z) const override;
+  Tensor operator()(const Tensor& z, std::optional<DType> y_dtype = {}) const override;
+  DType z_dtype(DType x) const override { return x; }
   void members(const std::string&, Members&) override {}
   ActivationKind kind;
 };
@@ -183,7 +187,7 @@ struct MixedActivation : Activation {
   };
   MixedActivation(int64_t features, const ActivationConfig& config, TorchGenerator& generator,
                   std::optional<int64_t> seed);
-  Tensor operator()(const Tensor& z) const override;
+  Tensor operator()(const Tensor& z, std::optional<DType> y_dtype = {}) const override;
   void members(const std::string& prefix, Members& out) override;
   // Another layout: the features of each part. Throws, and changes nothing, unless the sizes are
   // those of `parts` and every feature occurs once.
@@ -251,7 +255,9 @@ class Network {
   std::vector<Parameter> parameters();  // frozen ones too
   int64_t parameter_count();            // elements of all parameters
   int64_t trainable_count();            // elements of those that train
-  // f32 or f64: casts every parameter to new storage; before a ParameterBlock takes them.
+  // f32 or f64: casts every parameter to new storage; before a ParameterBlock takes them. bf16 (for
+  // cuda): f32 parameters, and activations of bf16 between the first layer and the output, which is
+  // f32; what must not be rounded stays f32 (Activation, statistics, gradients of parameters).
   void to(DType dtype);
 
   // Parameters and, for each table, `in_index_per_out` (n_out, k), `src_index` and `dst_index`
@@ -268,6 +274,13 @@ class Network {
   // Throws, and changes nothing, unless names and sizes are those of index_sets() and each layout
   // holds every feature once.
   void load_index_sets(const NamedTensors& sets);
+
+ protected:
+  Tensor entering(const Tensor& x) const;  // as the type of activations
+  std::optional<DType> leaving() const;    // of the output
+
+ private:
+  DType activations_ = DType::f32;  // f32 and f64: as x
 };
 
 // x + alpha drop_path(fc2(act(fc1(norm(x))))); alpha (1). fc1 and fc2 share a table.

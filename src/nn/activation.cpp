@@ -84,9 +84,11 @@ SineActivation::SineActivation(int64_t features, const ActivationConfig& c,
   decay = raw_vector("decay_init", c.decay, 0.1, features, generator);
 }
 
-Tensor SineActivation::operator()(const Tensor& z) const {
+Tensor SineActivation::operator()(const Tensor& z, std::optional<DType> y_dtype) const {
+  SineOptions options = config.sine;
+  options.y_dtype = y_dtype;
   return along(z, config.feature_dim, [&](const Tensor& t) {
-    return sinew::sine(t, amplitude, frequency, decay, phase, config.sine);
+    return sinew::sine(t, amplitude, frequency, decay, phase, options);
   });
 }
 
@@ -114,12 +116,12 @@ ReluSigmoidSine::ReluSigmoidSine(int64_t features, const ActivationConfig& c,
     throw Error("activation: clip_max must be positive (" + std::to_string(c.clip_max) + ")");
 }
 
-Tensor ReluSigmoidSine::operator()(const Tensor& z) const {
+Tensor ReluSigmoidSine::operator()(const Tensor& z, std::optional<DType> y_dtype) const {
   return along(z, feature_dim, [&](const Tensor& t) {
     const Tensor p = relu(t);
     const Tensor u = mul(affine(softplus(slope), 1, 1e-6), p);
     const Tensor m = mul(u, sigmoid(add(u, sine(p))));
-    return clamp(m, 0, sine.config.clip_max);
+    return cast(clamp(m, 0, sine.config.clip_max), y_dtype.value_or(z.dtype()));
   });
 }
 
@@ -128,11 +130,12 @@ void ReluSigmoidSine::members(const std::string& prefix, Members& out) {
   sine.members(prefix + "psann.", out);
 }
 
-Tensor PlainActivation::operator()(const Tensor& z) const {
+Tensor PlainActivation::operator()(const Tensor& z, std::optional<DType> y_dtype) const {
+  const DType dtype = y_dtype.value_or(z.dtype());
   switch (kind) {
-    case ActivationKind::relu: return relu(z);
-    case ActivationKind::tanh: return sinew::tanh(z);
-    case ActivationKind::gelu: return gelu(z);
+    case ActivationKind::relu: return cast(relu(z), dtype);
+    case ActivationKind::tanh: return cast(sinew::tanh(z), dtype);
+    case ActivationKind::gelu: return cast(gelu(z), dtype);
     default: throw Error("activation: " + std::string(name(kind)) + " has parameters");
   }
 }

@@ -33,7 +33,8 @@ Tensor alpha_of(double value) { return Tensor::full({1}, value); }
 
 template <class Block>
 Tensor branch(const Block& block, const Tensor& x) {
-  return block.fc2((*block.act)(block.fc1(block.norm(x))));
+  const Tensor z = block.fc1(block.norm(x), block.act->z_dtype(x.dtype()));
+  return block.fc2((*block.act)(z, x.dtype()));
 }
 
 template <class Block>
@@ -62,8 +63,8 @@ Linear::Linear(int64_t n_in, int64_t n_out, TorchGenerator& generator) {
   bias = fan_in_uniform({n_out}, n_in, generator);
 }
 
-Tensor Linear::operator()(const Tensor& x) const {
-  return matmul(x, weight, Trans::no, Trans::yes, bias);
+Tensor Linear::operator()(const Tensor& x, std::optional<DType> y_dtype) const {
+  return matmul(x, weight, Trans::no, Trans::yes, bias, y_dtype);
 }
 
 void Linear::members(const std::string& prefix, Members& out) {
@@ -78,7 +79,9 @@ GeoLinear::GeoLinear(SharedConnectivity shared, Bias with_bias, TorchGenerator& 
   if (with_bias == Bias::yes) bias = fan_in_uniform({c.n_out}, c.k, generator);
 }
 
-Tensor GeoLinear::operator()(const Tensor& x) const { return geo_linear(x, weight, bias, table); }
+Tensor GeoLinear::operator()(const Tensor& x, std::optional<DType> y_dtype) const {
+  return geo_linear(x, weight, bias, table, y_dtype);
+}
 
 void GeoLinear::members(const std::string& prefix, Members& out) {
   out.push_back({prefix + "weight", &weight, nullptr, true});

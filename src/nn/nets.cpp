@@ -72,9 +72,9 @@ GeoSparseNet::GeoSparseNet(const NetworkConfig& given, TorchGenerator& generator
       head(config.input_dim, config.output_dim, generator) {}
 
 Tensor GeoSparseNet::operator()(const Tensor& x, Mode mode) const {
-  Tensor h = features_last(x, config);
+  Tensor h = entering(features_last(x, config));
   for (const GeoBlock& block : blocks) h = block(h, mode);
-  return head(h);
+  return head(h, leaving());
 }
 
 Members GeoSparseNet::members() {
@@ -92,9 +92,10 @@ Mlp::Mlp(const NetworkConfig& given, TorchGenerator& generator)
 
 Tensor Mlp::operator()(const Tensor& x, Mode) const {
   check_input("mlp", x, config.input_dim);
-  Tensor h = x;
-  for (const Layer& layer : layers) h = (*layer.act)(layer.fc(h));
-  return head(h);
+  Tensor h = entering(x);
+  for (const Layer& layer : layers)
+    h = (*layer.act)(layer.fc(h, layer.act->z_dtype(h.dtype())), h.dtype());
+  return head(h, leaving());
 }
 
 Members Mlp::members() {
@@ -116,9 +117,9 @@ DenseResidualNet::DenseResidualNet(const NetworkConfig& given, TorchGenerator& g
 
 Tensor DenseResidualNet::operator()(const Tensor& x, Mode) const {
   check_input("dense_residual", x, config.input_dim);
-  Tensor h = in_proj(x);
+  Tensor h = in_proj(entering(x));
   for (const DenseBlock& block : blocks) h = block(h);
-  return head(h);
+  return head(h, leaving());
 }
 
 Members DenseResidualNet::members() {

@@ -95,9 +95,19 @@ int64_t Network::trainable_count() {
 }
 
 void Network::to(DType dtype) {
-  if (dtype != DType::f32 && dtype != DType::f64)
-    throw Error("network: parameters are f32 or f64 (" + std::string(name(dtype)) + ")");
-  for (const Parameter& p : parameters()) *p.tensor = cast(p.tensor->detach(), dtype);
+  if (!is_floating(dtype))
+    throw Error("network: types are f32, f64 and bf16 (" + std::string(name(dtype)) + ")");
+  const DType parameter = dtype == DType::bf16 ? DType::f32 : dtype;
+  for (const Parameter& p : parameters()) *p.tensor = cast(p.tensor->detach(), parameter);
+  activations_ = dtype;
+}
+
+Tensor Network::entering(const Tensor& x) const {
+  return activations_ == DType::bf16 ? cast(x, DType::bf16) : x;
+}
+
+std::optional<DType> Network::leaving() const {
+  return activations_ == DType::bf16 ? std::optional(DType::f32) : std::nullopt;
 }
 
 NamedTensors Network::state() {

@@ -17,6 +17,13 @@ PROGRAM = os.path.abspath(os.environ.get("SINEW", "build/sinew"))
 GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "golden")
 GOLDEN_CASES = ("wrap_local_psann", "hash_phase_layer", "mixed_relu_psann")
 
+# A build for GPUs computes on the CPU in these tests, where a test does not ask for another device.
+BUILD = json.loads(subprocess.run([PROGRAM, "info", "--json", "--device", "cpu"], check=True,
+                                  capture_output=True).stdout)["cuda_build"]
+ON_CPU = ["--device", "cpu"] if BUILD not in (None, "emulated") else []
+
+COMMANDS = ("train", "predict", "evaluate", "params", "info", "bench")
+
 Result = collections.namedtuple("Result", "status out err")
 
 # NPY type -> struct code; safetensors type -> struct code.
@@ -137,6 +144,8 @@ class CliCase(unittest.TestCase):
 
     def run_program(self, *args, **options):
         words = [a if isinstance(a, bytes) else str(a) for a in args]
+        if words and words[0] in COMMANDS:
+            words[1:1] = ON_CPU
         done = subprocess.run([PROGRAM, *words], cwd=self.folder, timeout=120, check=False,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, **options)

@@ -357,6 +357,6 @@ TEST_CASE("nets: errors of layers and networks") {
   CHECK_THROWS_WITH_AS(GeoBlock({}, table, 0, {}, g),
                        "geo block: the table is not square (n_in 4, n_out 5)", Error);
   CHECK_THROWS_WITH_AS(parse_norm("batch"), "norm: unknown kind (batch; nearest is layer)", Error);
-  CHECK_THROWS_WITH_AS(build(small_nets[0])->to(DType::bf16),
-                       "network: parameters are f32 or f64 (bf16)", Error);
+  CHECK_THROWS_WITH_AS(build(small_nets[0])->to(DType::i32),
+                       "network: types are f32, f64 and bf16 (i32)", Error);
 }

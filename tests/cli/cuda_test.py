@@ -1,0 +1,88 @@
+"""--device cuda: the same results as the CPU's in every precision, eager and replayed; refusals
+where there is no GPU. In an emulated build the GPU is the emulation."""
+import json
+import unittest
+
+from case import BUILD, GOLDEN, CliCase, read_npy
+
+CASE = f"{GOLDEN}/wrap_local_psann"
+DATA = ("--data", f"{CASE}/X.npy", "--target", f"{CASE}/T.npy")
+
+
+class Cuda(CliCase):
+    def usable(self):
+        return self.run_program("info", "--device", "cuda").status == 0
+
+    def train(self, out, *args):
+        self.ok("train", *DATA, "--shape", "3x4", "--depth", "2", "--k", "4", "--epochs", "2",
+                "--batch-size", "16", "--drop-path-max", "0.3", "--out", out, "--quiet",
+                *args)
+        return json.loads(self.read(f"{out}/history.json"))
+
+    def predict(self, model, *args):
+        self.ok("predict", "--model", model, "--input", f"{CASE}/X.npy", "--output", "y.npy", *args)
+        return read_npy("y.npy")[2]
+
+    def test_without_a_gpu(self):
+        if self.usable():
+            self.skipTest("there is one")
+        fault = "this build has no CUDA" if BUILD is None else "no NVIDIA driver was found"
+        self.assert_one_line_error(["info", "--device", "cuda"],
+                                   says=f"--device cuda: {fault} (use cpu or auto)")
+        done = self.run_program("info", "--json", "--device", "auto")
+        self.assertEqual(json.loads(done.out)["device"], "cpu")
+        notice = f"--device auto: {fault}; using the CPU\n"
+        self.assertEqual(done.err, "" if BUILD is None else notice)
+        self.assertEqual(self.run_program("info", "--device", "auto", "--quiet").err, "")
+
+    def test_the_record_names_the_gpu(self):
+        if not self.usable():
+            self.skipTest("no GPU")
+        record = json.loads(self.ok("info", "--json", "--device", "cuda", "--tf32"))
+        self.assertEqual((record["device"], record["tf32"]), ("cuda", True))
+        gpu = record["devices"][0]
+        self.assertGreater(gpu["memory_bytes"], 0)
+        self.assertRegex(gpu["compute_capability"], r"^\d+\.\d+$")
+
+    def test_precision_and_device_must_fit(self):
+        if not self.usable():
+            self.skipTest("no GPU")
+        for args in (["--precision", "f64"], ["--dtype", "float64"]):
+            self.assert_one_line_error(["info", "--device", "cuda", *args],
+                                       says="--precision f64 is for --device cpu only")
+        self.assertEqual(json.loads(self.ok("info", "--json", "--precision", "f64"))["device"], "cpu")
+
+    def test_trains_and_predicts_as_the_cpu_does(self):
+        if not self.usable():
+            self.skipTest("no GPU")
+        cpu = self.train("cpu", "--device", "cpu")
+        expected = self.predict("cpu", "--device", "cpu")
+        scale = max(abs(v) for v in expected)
+        for precision, loss, value in (("f32", 1e-5, 1e-4), ("tf32", 1e-2, 1e-2),
+                                       ("bf16", 3e-2, 5e-2)):
+            with self.subTest(precision):
+                args = ("--device", "cuda", "--precision", precision)
+                gpu = self.train(precision, *args)
+                for a, b in zip(gpu, cpu):
+                    self.assertAlmostEqual(a["train_loss"], b["train_loss"],
+                                           delta=loss * b["train_loss"])
+                for a, b in zip(self.predict("cpu", *args), expected):
+                    self.assertAlmostEqual(a, b, delta=value * scale)
+                self.train(precision + "-eager", *args, "--graph", "off")
+                self.assertEqual(self.read(f"{precision}/model.safetensors"),
+                                 self.read(f"{precision}-eager/model.safetensors"))
+        figures = [json.loads(self.ok("evaluate", "--model", "cpu", *DATA, "--json", "--device", d))
+                   for d in ("cpu", "cuda")]
+        self.assertAlmostEqual(figures[0]["rmse"], figures[1]["rmse"], places=5)
+
+    def test_resumes_to_the_same_bits(self):
+        if not self.usable():
+            self.skipTest("no GPU")
+        self.train("whole", "--device", "cuda", "--epochs", "4")
+        self.train("parts", "--device", "cuda")
+        self.train("parts", "--device", "cuda", "--epochs", "4", "--resume")
+        self.assertEqual(self.read("whole/model.safetensors"), self.read("parts/model.safetensors"))
+
+
+if __name__ == "__main__":
+    unittest.main()
