@@ -20,9 +20,10 @@ OP_HEADERS = ("include/sinew/ops.h", "include/sinew/geo.h")
 LAYERS = ("base", "kernels", "tensor", "ops", "model", "users")
 BASE = {"error", "dtype", "shape", "device"}
 KERNEL_CORE = {"exec", "scalar", "philox", "hd", "parallel", "vec", "workers"}
-KERNEL_SHARED = {"src/geo/tile.h", "src/ops/convert.h"}  # kernel code of a family, beside the signatures in x.h
+# Kernel code of a family, beside the signatures in x.h.
+KERNEL_SHARED = {"src/geo/tile.h", "src/geo/tile_cuda.h", "src/ops/convert.h"}
 TEST_CORE = {"core/exec.h", "core/scalar.h", "core/philox.h",  # tests iterate over the scalar list
-             "cuda/cuda.h", "cuda/emulate/fiber.h"}
+             "cuda/cuda.h", "cuda/emulate/fiber.h", "geo/geo_linear.h"}
 CUDA = "src/cuda/"
 CUDA_RUNTIME = (CUDA + "cuda.h", CUDA + "emulate/")  # what declares the CUDA runtime
 TENSOR = {"tensor", "tape", "random", "step"}

@@ -1,103 +1,13 @@
-// Sparse layer on the GPU. A tile holds 2 x 16 bytes of each input of a window: 8 rows in f32, 16
-// in bf16, so that one edge is one weight, two 16-byte reads and 8 or 16 multiply-adds for a
-// thread. Lanes run along the targets: neighbours read neighbours (no bank conflicts) and write y
-// side by side. The two halves of a tile are planes: 16-byte reads of neighbours then touch every
-// bank once. What is read how often, and which layout is taken when: docs/performance.md.
+// y and dx of the sparse layer on a GPU: gathers from a tile of x in shared memory. Lanes run along
+// the targets: neighbours read neighbours and write y side by side. A block keeps its chunk of
+// targets and their edges for many tiles. Layouts: geo_linear.h, docs/performance.md.
 #include "geo/geo_linear.h"
 
-#include "cuda/kernel.h"
+#include "geo/tile_cuda.h"
 
 namespace sinew {
 namespace {
 
-constexpr int planes = 2;  // of a tile
-
-// The values of one input in `rows` rows, as 16 bytes.
-template <class X>
-struct Piece;
-template <>
-struct Piece<float> {
-  static constexpr int rows = 4;
-  static __device__ __forceinline__ uint4 pack(const float (&v)[4]) {
-    return make_uint4(__float_as_uint(v[0]), __float_as_uint(v[1]), __float_as_uint(v[2]),
-                      __float_as_uint(v[3]));
-  }
-  static __device__ __forceinline__ void unpack(uint4 p, float (&v)[4]) {
-    v[0] = __uint_as_float(p.x);
-    v[1] = __uint_as_float(p.y);
-    v[2] = __uint_as_float(p.z);
-    v[3] = __uint_as_float(p.w);
-  }
-};
-template <>
-struct Piece<bf16> {  // even rows in the lower halves
-  static constexpr int rows = 8;
-  static __device__ __forceinline__ unsigned pair(bf16 low, bf16 high) {
-    return __bfloat16_as_ushort(low) | unsigned{__bfloat16_as_ushort(high)} << 16;
-  }
-  static __device__ __forceinline__ uint4 pack(const bf16 (&v)[8]) {
-    return make_uint4(pair(v[0], v[1]), pair(v[2], v[3]), pair(v[4], v[5]), pair(v[6], v[7]));
-  }
-  static __device__ __forceinline__ void unpack(uint4 p, float (&v)[8]) {
-    const unsigned words[4] = {p.x, p.y, p.z, p.w};
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      v[2 * i] = __uint_as_float(words[i] << 16);
-      v[2 * i + 1] = __uint_as_float(words[i] & 0xffff0000u);
-    }
-  }
-};
-template <class X>
-constexpr int tile_rows = planes* Piece<X>::rows;
-
-template <class X>
-struct Rows {  // of x, at most a tile's
-  const X* x;
-  int n, count;
-
-  __device__ __forceinline__ Rows(const X* all, int n, int64_t row, int64_t end)
-      : x(all + row * n),
-        n(n),
-        count(static_cast<int>(end - row < tile_rows<X> ? end - row : tile_rows<X>)) {}
-  __device__ __forceinline__ bool has(int r) const { return r < count; }
-  __device__ __forceinline__ const X* at(int r, int i) const { return x + int64_t{r} * n + i; }
-
-  // tile[plane * pitch + i] = inputs first + i, cyclic; by `threads` threads, this is number
-  // `from`.
-  __device__ __forceinline__ void to_tile(uint4* tile, int pitch, int first, int count, int from,
-                                          int threads) const {
-    for (int i = from; i < count; i += threads) {
-      const int wrapped = first + i - n, input = wrapped < 0 ? first + i : wrapped;
-#pragma unroll(sizeof(X) == 4 ? planes : 1)  // 8 loads under way
-      for (int p = 0; p < planes; ++p) {
-        X v[Piece<X>::rows];
-#pragma unroll
-        for (int r = 0; r < Piece<X>::rows; ++r) {
-          const int of_tile = p * Piece<X>::rows + r;
-          v[r] = has(of_tile) ? __ldcg(at(of_tile, input)) : Store<X>::from(0.0f);
-        }
-        tile[p * pitch + i] = Piece<X>::pack(v);
-      }
-    }
-  }
-  // Without a tile: input i in the rows of a plane.
-  __device__ __forceinline__ void values(int plane, int i, float (&v)[Piece<X>::rows]) const {
-#pragma unroll
-    for (int r = 0; r < Piece<X>::rows; ++r) {
-      const int of_tile = plane * Piece<X>::rows + r;
-      v[r] = has(of_tile) ? widen(*at(of_tile, i)) : 0.0f;
-    }
-  }
-};
-
-struct Window {
-  int first, count;
-  __device__ __forceinline__ int place(int source, int n) const {
-    return source < first ? source - first + n : source - first;
-  }
-};
-
-// --- y and dx -----------------------------------------------------------------------------------
 template <class X, class Y>
 struct Gather {
   const X* x;
@@ -196,16 +106,8 @@ __global__ void __launch_bounds__(geo_threads) gather_kernel(Gather<X, Y> a) {
   }
 }
 
-template <class... P>
-void allow_shared(void (*kernel)(P...), size_t bytes) {  // 48 KiB need no leave
-  if (bytes > 48 * 1024)
-    cuda_check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                    static_cast<int>(geo_most_shared)),
-               "geo_linear: shared memory");
-}
-
-// Blocks along the rows: 8 tiles each, that staging pays, but at least 1056 blocks in all, two
-// waves of 4 blocks on 132 multiprocessors.
+// Blocks along the rows: 8 tiles each, so that staging pays, but 528 blocks in all where there are
+// so many tiles: 4 on each of 132 multiprocessors.
 unsigned row_blocks(int64_t tiles, int64_t chunks) {
   const int64_t by_tiles = (tiles + 7) / 8, by_chunks = (528 + chunks - 1) / chunks;
   const int64_t wanted = by_tiles > by_chunks ? by_tiles : by_chunks;
@@ -230,7 +132,7 @@ void gather_with(const Cuda& device, Gather<X, Y> a) {
   const int64_t chunks = (a.n_y + a.chunk - 1) / a.chunk;
   const int64_t tiles = (a.rows + tile_rows<X> * y - 1) / (tile_rows<X> * y);
   const auto kernel = gather_kernel<layout, X, Y>;
-  allow_shared(kernel, static_cast<size_t>(shared));
+  allow_shared(kernel, shared, geo_most_shared);
   launch(kernel, dim3(static_cast<unsigned>(chunks), row_blocks(tiles, chunks)),
          dim3(static_cast<unsigned>(x), static_cast<unsigned>(y)), static_cast<size_t>(shared),
          stream_of(device), a);
@@ -255,163 +157,6 @@ void gather_types(const Cuda& device, const GeoGatherArgs& args) {
   }
 }
 
-// --- dw -----------------------------------------------------------------------------------------
-constexpr int edges_at_once = 8;  // of a thread
-
-template <class X, class D>
-struct Weights {
-  const X* x;
-  const D* dy;
-  float* sums;       // of slice s, output o, edge j: at s slice + o output + j edge
-  float* bias_sums;  // at s slice + o; null if not wanted
-  int64_t slice, output, edge;
-  int64_t rows, slice_rows;
-  int n_in, n_out, k, parts;
-  GeoSide side;
-};
-
-// sum[j] += dy x over the rows of a tile; dy was read before.
-template <bool tiled, class X>
-__device__ __forceinline__ void add_tile(const Rows<X>& x, const float (&dy)[tile_rows<X>],
-                                         const int (&place)[edges_at_once], int count,
-                                         const uint4* tile, int pitch,
-                                         float (&sum)[edges_at_once]) {
-  constexpr int piece = Piece<X>::rows;
-#pragma unroll
-  for (int j = 0; j < edges_at_once; ++j) {
-    if (j >= count) break;
-#pragma unroll
-    for (int p = 0; p < planes; ++p) {
-      float v[piece];
-      if constexpr (tiled)
-        Piece<X>::unpack(tile[p * pitch + place[j]], v);
-      else
-        x.values(p, place[j], v);
-#pragma unroll
-      for (int r = 0; r < piece; ++r) sum[j] = fmaf(dy[p * piece + r], v[r], sum[j]);
-    }
-  }
-}
-
-// Block (chunk and part of the edges, slice of the rows); threads (outputs, groups of edges).
-template <bool tiled, class X, class D>
-__global__ void __launch_bounds__(512, tiled ? 2 : 1) weights_kernel(Weights<X, D> a) {
-  uint4* tile = dynamic_shared<uint4>();
-  const int part = static_cast<int>(blockIdx.x) % a.parts;
-  const int chunk = static_cast<int>(blockIdx.x) / a.parts, pitch = a.side.window;
-  const int o = chunk * a.side.chunk + static_cast<int>(threadIdx.x);
-  const int first =
-      (part * static_cast<int>(blockDim.y) + static_cast<int>(threadIdx.y)) * edges_at_once;
-  const int left = o < a.n_out ? a.k - first : 0;
-  const int count = left < edges_at_once ? left : edges_at_once;
-  Window window{0, a.n_in};
-  if (tiled) window = {a.side.chunks[4 * chunk], a.side.chunks[4 * chunk + 1]};
-  int place[edges_at_once];
-  float sum[edges_at_once], bias = 0;
-#pragma unroll
-  for (int j = 0; j < edges_at_once; ++j) {
-    sum[j] = 0;
-    place[j] = 0;
-    if (j < count)
-      place[j] = window.place(a.side.source[a.side.start[o] + (first + j) * a.side.stride], a.n_in);
-  }
-  const int64_t begin = a.slice_rows * blockIdx.y;
-  const int64_t end = begin + a.slice_rows < a.rows ? begin + a.slice_rows : a.rows;
-  for (int64_t row = begin; row < end; row += tile_rows<X>) {
-    const Rows<X> x(a.x, a.n_in, row, end);
-    float dy[tile_rows<X>];
-#pragma unroll
-    for (int r = 0; r < tile_rows<X>; ++r)
-      dy[r] = count > 0 && x.has(r) ? widen(a.dy[(row + r) * a.n_out + o]) : 0.0f;
-    if constexpr (tiled) {
-      __syncthreads();  // the former tile was read
-      x.to_tile(tile, pitch, window.first, window.count,
-                static_cast<int>(threadIdx.y * blockDim.x + threadIdx.x),
-                static_cast<int>(blockDim.x * blockDim.y));
-      __syncthreads();
-    }
-    add_tile<tiled>(x, dy, place, count, tile, pitch, sum);
-#pragma unroll
-    for (int r = 0; r < tile_rows<X>; ++r) bias += dy[r];
-  }
-#pragma unroll
-  for (int j = 0; j < edges_at_once; ++j)
-    if (j < count) a.sums[blockIdx.y * a.slice + o * a.output + (first + j) * a.edge] = sum[j];
-  if (a.bias_sums && first == 0 && count > 0) a.bias_sums[blockIdx.y * a.slice + o] = bias;
-}
-
-constexpr int sum_warps = 8;
-
-// dw[o, j] = sum over the slices of sums[slice][j][o], and db[o] of sums[slice][k][o]: each warp
-// adds every eighth slice, then these eight in order. Lanes run along the outputs.
-struct AddSlices {
-  const float* sums;
-  float *dw, *db;
-  int64_t slices, slice, n_out, k;
-};
-__global__ void __launch_bounds__(32 * sum_warps) add_slices_kernel(AddSlices a) {
-  __shared__ float of_warp[sum_warps][32];
-  const int64_t i = int64_t{blockIdx.x} * 32 + threadIdx.x;
-  const bool is = i < a.slice;
-  float sum = 0;
-#pragma unroll 4
-  for (int64_t s = threadIdx.y; s < a.slices; s += sum_warps)
-    if (is) sum += a.sums[s * a.slice + i];
-  of_warp[threadIdx.y][threadIdx.x] = sum;
-  __syncthreads();
-  if (threadIdx.y > 0 || !is) return;
-  for (int warp = 1; warp < sum_warps; ++warp) sum += of_warp[warp][threadIdx.x];
-  const int64_t j = i / a.n_out, o = i % a.n_out;
-  (j == a.k ? a.db[o] : a.dw[o * a.k + j]) = sum;
-}
-
-template <bool tiled, class X, class D>
-void weights_with(const Cuda& device, const Weights<X, D>& a, const GeoSlices& slices) {
-  const int64_t shared = tiled ? a.side.window * geo_bytes_per_input : 0;
-  const int64_t chunks = (a.n_out + a.side.chunk - 1) / a.side.chunk;
-  const auto kernel = weights_kernel<tiled, X, D>;
-  allow_shared(kernel, static_cast<size_t>(shared));
-  launch(kernel,
-         dim3(static_cast<unsigned>(chunks * slices.parts), static_cast<unsigned>(slices.count)),
-         dim3(static_cast<unsigned>(a.side.chunk), static_cast<unsigned>(slices.groups)),
-         static_cast<size_t>(shared), stream_of(device), a);
-}
-
-template <class X, class D>
-void weights_types(const Cuda& device, const GeoWeightArgs& args) {
-  const GeoSlices slices = geo_slices(args.rows, args.n_out, args.k);
-  const int64_t n_out = args.n_out, k = args.k;
-  const int64_t slice = n_out * (args.db ? k + 1 : k);
-  float *dw = static_cast<float*>(args.dw), *db = static_cast<float*>(args.db);
-  Weights<X, D> a{static_cast<const X*>(args.x),
-                  static_cast<const D*>(args.dy),
-                  dw,
-                  db,
-                  slice,
-                  k,
-                  1,
-                  args.rows,
-                  slices.rows,
-                  static_cast<int>(args.n_in),
-                  static_cast<int>(n_out),
-                  static_cast<int>(k),
-                  static_cast<int>(slices.parts),
-                  args.side};
-  if (slices.count > 1) {
-    a.sums = static_cast<float*>(args.scratch);
-    a.bias_sums = db ? a.sums + n_out * k : nullptr;
-    a.output = 1;
-    a.edge = n_out;
-  }
-  if (a.side.window * geo_bytes_per_input <= geo_most_shared)
-    weights_with<true>(device, a, slices);
-  else
-    weights_with<false>(device, a, slices);
-  if (slices.count > 1)
-    launch(add_slices_kernel, static_cast<unsigned>((slice + 31) / 32), dim3(32, sum_warps), 0,
-           stream_of(device), AddSlices{a.sums, dw, db, slices.count, slice, n_out, k});
-}
-
 }  // namespace
 
 template <>
@@ -420,14 +165,6 @@ void geo_gather(Cuda& device, const GeoGatherArgs& args) {
   by_storage_type(args.x_dtype, [&](auto x) {
     by_storage_type(args.y_dtype,
                     [&](auto y) { gather_types<decltype(x), decltype(y)>(device, args); });
-  });
-}
-
-template <>
-void geo_weight_gradient(Cuda& device, const GeoWeightArgs& args) {
-  by_storage_type(args.x_dtype, [&](auto x) {
-    by_storage_type(args.dy_dtype,
-                    [&](auto dy) { weights_types<decltype(x), decltype(dy)>(device, args); });
   });
 }
 
