@@ -89,7 +89,8 @@ Tensor log_softmax(const Tensor& x);  // over the last axis
 Tensor rms_norm(const Tensor& x, const Tensor& scale, double eps = 1e-6);
 // (x - mean) / sqrt(var + eps) * weight + bias over the last axis; population variance.
 Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps = 1e-5);
-// Mean over rows of -log_softmax(logits)[label]; logits (..., classes), labels i32 (...).
+// Mean over rows of -log_softmax(logits)[label]; logits (..., classes), labels i32 (...). The loss
+// of bf16 logits is f32.
 Tensor cross_entropy(const Tensor& logits, const Tensor& labels);
 // Means over all elements; prediction and target of one shape.
 Tensor mse(const Tensor& prediction, const Tensor& target);  // (p - t)^2
@@ -112,6 +113,7 @@ struct Bounds {
 struct SineOptions {
   Decay decay = Decay::abs;
   Bounds amplitude_bounds, frequency_bounds, decay_bounds;
+  std::optional<DType> y_dtype;  // z's if unset; on cuda f32 or bf16, whatever z's is
 };
 Tensor sine(const Tensor& z, const Tensor& raw_amplitude, const Tensor& raw_frequency,
             const Tensor& raw_decay, const Tensor& phase = {}, const SineOptions& options = {});

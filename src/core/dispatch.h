@@ -84,6 +84,13 @@ inline void require_real(const char* op, const Tensor& t) {  // f32, and f64 or 
 }
 // The type of sums, statistics and parameters beside activations of `dtype`.
 inline DType arithmetic(DType dtype) { return dtype == DType::f64 ? dtype : DType::f32; }
+inline void require_parameter(const char* op, const Tensor& x, const Tensor& parameter) {
+  require_defined(op, parameter);
+  const DType needed = arithmetic(x.dtype());
+  if (parameter.dtype() != needed)
+    throw Error(std::string(op) + ": a parameter is not " + name(needed) + " (" +
+                name(parameter.dtype()) + ")");
+}
 inline void require_same_dtype(const char* op, const Tensor& a, const Tensor& b) {
   if (a.dtype() != b.dtype())
     throw Error(std::string(op) + ": dtypes differ (" + name(a.dtype()) + ", " + name(b.dtype()) +

@@ -12,16 +12,16 @@ namespace sinew {
 namespace {
 
 Tensor composed(bool centred, double eps, const std::vector<Tensor>& in) {
-  const Tensor d = centred ? sub(in[0], mean(in[0], {-1}, Keep::dims)) : in[0];
+  const Tensor x = cast(in[0], in[1].dtype());
+  const Tensor d = centred ? sub(x, mean(x, {-1}, Keep::dims)) : x;
   const Tensor root = sqrt(affine(mean(square(d), {-1}, Keep::dims), 1, eps));
   const Tensor y = mul(div(d, root), in[1]);
-  return centred ? add(y, in[2]) : y;
+  return cast(centred ? add(y, in[2]) : y, in[0].dtype());
 }
 
 void check(const char* op, const Tensor& x, const Tensor& parameter, const char* which) {
   require_real(op, x);
-  require_real(op, parameter);
-  require_same_dtype(op, x, parameter);
+  require_parameter(op, x, parameter);
   require(x.rank() >= 1 && x.dim(-1) > 0, op, "no last axis to normalise: " + x.shape().str());
   require(parameter.shape() == Shape{x.dim(-1)}, op,
           std::string(which) + " is " + parameter.shape().str() + " for x " + x.shape().str());
@@ -33,7 +33,7 @@ Tensor normalise(const char* op, const std::vector<Tensor>& in, double eps) {
   const bool centred = in.size() == 3;
   const Tensor &x = in[0], &weight = in[1], bias = centred ? in[2] : Tensor();
   const int64_t n = x.dim(-1), rows = x.numel() / n;
-  Tensor y(x.shape(), x.dtype()), stats({rows, 2}, x.dtype());
+  Tensor y(x.shape(), x.dtype()), stats({rows, 2}, weight.dtype());
   const NormArgs args{
       x.dtype(), centred, pointer(x), pointer(weight), pointer(bias), pointer(y), pointer(stats),
       rows,      n,       eps};
@@ -47,20 +47,15 @@ Tensor normalise(const char* op, const std::vector<Tensor>& in, double eps) {
         if (g[i].defined()) dx.add(static_cast<int>(i), g[i]);
       return;
     }
-    const int64_t chunks = (rows + norm_chunk - 1) / norm_chunk;
-    const Tensor out(in[0].shape(), dy.dtype()), dparameters({2, n}, dy.dtype());
-    const Tensor partial({chunks, 2, n}, dy.dtype());
-    const NormBackwardArgs back{dy.dtype(),
-                                centred,
-                                pointer(in[0]),
-                                pointer(in[1]),
-                                pointer(stats),
-                                pointer(dy),
-                                pointer(out),
-                                pointer(dparameters),
-                                pointer(partial),
-                                rows,
-                                n};
+    const int64_t chunks =
+        device() == Device::cuda ? norm_chunks_on_cuda(rows) : (rows + norm_chunk - 1) / norm_chunk;
+    const DType sums = in[1].dtype();
+    const Tensor out(in[0].shape(), dy.dtype()), dparameters({2, n}, sums);
+    const Tensor partial({chunks, 2, n}, sums);
+    const NormBackwardArgs back{
+        dy.dtype(),  centred,      pointer(in[0]),       pointer(in[1]),   pointer(stats),
+        pointer(dy), pointer(out), pointer(dparameters), pointer(partial), rows,
+        n,           chunks};
     on(out, [=](auto& device) { norm_backward(device, back); });
     dx.add(0, out);
     dx.add(1, dparameters.view(0, {n}));

@@ -94,7 +94,7 @@ template <class T>
 void norm_backward_of(Cpu& device, const NormBackwardArgs& a) {
   T* partial = static_cast<T*>(a.partial);
   T* out = static_cast<T*>(a.dparameters);
-  const int64_t width = 2 * a.n, chunks = (a.rows + norm_chunk - 1) / norm_chunk;
+  const int64_t width = 2 * a.n, chunks = a.chunks;
   parallel_for(device, chunks, norm_chunk * a.n * 4, [&](int64_t chunk) {
     T* sums = partial + chunk * width;
     for (int64_t i = 0; i < width; ++i) sums[i] = T(0);

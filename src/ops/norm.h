@@ -5,6 +5,7 @@
 
 namespace sinew {
 
+// dtype: of x, y and their gradients. All else is f32, or f64 beside f64.
 struct NormArgs {
   DType dtype;
   bool centred;
@@ -19,8 +20,13 @@ struct NormArgs {
 template <class D>
 void norm(D& device, const NormArgs& args);
 
-// Parameter gradients are summed over fixed chunks of rows first, then over the chunks in order.
+// Parameter gradients are summed over fixed chunks of rows first, then over the chunks in order. On
+// CUDA a chunk is a block.
 constexpr int64_t norm_chunk = 64;
+inline int64_t norm_chunks_on_cuda(int64_t rows) {
+  const int64_t wanted = rows / 16 < 512 ? 512 : rows / 16 < 2048 ? rows / 16 : 2048;
+  return rows < wanted ? rows : wanted;
+}
 
 struct NormBackwardArgs {
   DType dtype;
@@ -30,9 +36,9 @@ struct NormBackwardArgs {
   const void* stats;
   const void* dy;
   void* dx;
-  void* dparameters;  // (2, n): dweight, dbias
-  void* partial;      // (ceil(rows / norm_chunk), 2, n)
-  int64_t rows, n;
+  void* dparameters;        // (2, n): dweight, dbias
+  void* partial;            // (chunks, 2, n)
+  int64_t rows, n, chunks;  // chunks on the CPU: of norm_chunk rows each
 };
 template <class D>
 void norm_backward(D& device, const NormBackwardArgs& args);

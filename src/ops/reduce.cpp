@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "core/dispatch.h"
+#include "cuda/tile.h"
 #include "sinew/ops.h"
 #include "sinew/tape.h"
 
@@ -28,7 +29,7 @@ void run(ReduceOp op, const Tensor& x, const Tensor& y, int64_t r, int64_t inner
   const int64_t outer = inner == 0 ? 0 : y.numel() / inner;
   int64_t pieces = 1;
   if (device() == Device::cuda)
-    pieces = reduce_pieces(outer, r, inner);
+    pieces = pieces_of(outer, r, inner);
   else if (op == ReduceOp::sum && inner == 1 && r > 0)
     pieces = (r + reduce_piece - 1) / reduce_piece;
   Tensor partial;

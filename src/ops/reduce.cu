@@ -1,11 +1,12 @@
 // One kernel for every reduction of (outer, r, inner): a block's 256 threads are a tile of columns
-// and lanes along r (ReduceTile), so that neighbours read neighbours whatever the shape. A thread
+// and lanes along r (Tile), so that neighbours read neighbours whatever the shape. A thread
 // takes every `lanes`-th element of its piece; lanes are combined by shuffles, then warps through
 // shared memory. With pieces > 1 the same kernel combines their results: fixed order throughout.
 #include <climits>
 #include <cmath>
 
 #include "cuda/kernel.h"
+#include "cuda/tile.h"
 #include "ops/reduce.h"
 
 namespace sinew {
@@ -61,12 +62,12 @@ __device__ __forceinline__ void put(int32_t* y, Best x) { *y = x.index < 0 ? 0 :
 
 struct Layout {
   int64_t outer, r, inner, pieces;
-  ReduceTile tile;
+  Tile tile;
 };
 
 // The tile's result, in the threads with lane 0. Every thread calls it.
 template <class R>
-__device__ __forceinline__ typename R::State combined(typename R::State state, ReduceTile tile) {
+__device__ __forceinline__ typename R::State combined(typename R::State state, Tile tile) {
   __shared__ typename R::State of_warp[threads_per_block];
   const int span = tile.columns * tile.lanes;
   for (int step = tile.columns; step < 32 && step < span; step *= 2)
@@ -110,7 +111,7 @@ __global__ void __launch_bounds__(threads_per_block)
 
 template <class R, class X, class Y>
 void run(const Cuda& device, const void* x, void* y, Layout at) {
-  at.tile = reduce_tile(at.r / at.pieces, at.inner);
+  at.tile = tile_of(at.r / at.pieces, at.inner);
   const int64_t column_tiles = (at.inner + at.tile.columns - 1) / at.tile.columns;
   const int64_t groups = threads_per_block / (at.tile.columns * at.tile.lanes);
   const int64_t blocks = column_tiles * at.pieces * ((at.outer + groups - 1) / groups);

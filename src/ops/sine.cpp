@@ -1,11 +1,13 @@
 // y = A exp(-d g(z)) sin(f z + phi), A, f, d from raw vectors by softplus and bounds.
 // z (..., n), parameters (n). Saved: z, y and c = A exp(-d g) cos(f z + phi) (only under a tape),
-// so that the backward evaluates no transcendental function.
+// so that the backward evaluates no transcendental function. z may be f32, for the phase's sake,
+// where y and c are bf16.
 #include "ops/sine.h"
 
 #include <cmath>
 
 #include "core/dispatch.h"
+#include "cuda/tile.h"
 #include "sinew/ops.h"
 #include "sinew/tape.h"
 
@@ -34,26 +36,31 @@ Tensor composed(const Inputs& in, const SineOptions& options) {
   const Tensor a = effective(in.amplitude, 0, options.amplitude_bounds);
   const Tensor f = effective(in.frequency, 1e-6, options.frequency_bounds);
   const Tensor d = effective(in.decay, 0, options.decay_bounds);
-  Tensor angle = mul(f, in.z);
+  const Tensor z = cast(in.z, f.dtype());
+  Tensor angle = mul(f, z);
   if (in.phase.defined()) angle = add(angle, in.phase);
   Tensor y = mul(a, sin(angle));
-  if (options.decay == Decay::none) return y;
-  const Tensor g = options.decay == Decay::abs ? abs(in.z) : relu(in.z);
-  return mul(y, exp(neg(mul(d, g))));
+  if (options.decay != Decay::none) {
+    const Tensor g = options.decay == Decay::abs ? abs(z) : relu(z);
+    y = mul(y, exp(neg(mul(d, g))));
+  }
+  return cast(y, options.y_dtype.value_or(in.z.dtype()));
 }
 
 void backward(const Inputs& in, const SineOptions& options, const Tensor& y, const Tensor& c,
               const Tensor& effective, const Tensor& dy, Cotangents& dx) {
   const int64_t n = in.z.dim(-1), rows = n == 0 ? 0 : in.z.numel() / n;
   const bool wants_raw = dx.needs(1) || dx.needs(2) || dx.needs(3) || dx.needs(4);
-  const DType dtype = y.dtype();
+  const int64_t chunks =
+      device() == Device::cuda ? pieces_of(1, rows, n) : (rows + sine_chunk - 1) / sine_chunk;
   Tensor dz, d_raw, partial;
-  if (dx.needs(0)) dz = Tensor(y.shape(), dtype);
+  if (dx.needs(0)) dz = Tensor(y.shape(), in.z.dtype());
   if (wants_raw) {
-    d_raw = Tensor({4, n}, dtype);
-    partial = Tensor({4 * ((rows + sine_chunk - 1) / sine_chunk) * n}, dtype);
+    d_raw = Tensor({4, n}, effective.dtype());
+    partial = Tensor({4, chunks, n}, effective.dtype());
   }
-  const SineBackwardArgs args{dtype,
+  const SineBackwardArgs args{in.z.dtype(),
+                              y.dtype(),
                               raw_parameters(in, options),
                               pointer(in.z),
                               pointer(y),
@@ -64,7 +71,8 @@ void backward(const Inputs& in, const SineOptions& options, const Tensor& y, con
                               pointer(d_raw),
                               pointer(partial),
                               rows,
-                              n};
+                              n,
+                              chunks};
   on(y, [=](auto& device) { sine_backward(device, args); });
   if (dz.defined()) dx.add(0, dz);
   for (int k = 0; k < 4; ++k)
@@ -81,21 +89,27 @@ Tensor sine(const Tensor& z, const Tensor& raw_amplitude, const Tensor& raw_freq
   for (const Tensor& p : {raw_amplitude, raw_frequency, raw_decay}) require_defined("sine", p);
   for (const Tensor& p : {raw_amplitude, raw_frequency, raw_decay, phase}) {
     if (!p.defined()) continue;
-    require_same_dtype("sine", z, p);
+    require_parameter("sine", z, p);
     require(p.shape() == Shape({n}), "sine",
             "parameter " + p.shape().str() + " for " + std::to_string(n) + " features");
   }
   for (const Bounds& b : {options.amplitude_bounds, options.frequency_bounds, options.decay_bounds})
     require(b.low <= b.high, "sine", "a low bound is above its high one");
+  const DType y_type = options.y_dtype.value_or(z.dtype());
+  const bool narrow = device() == Device::cuda && (y_type == DType::f32 || y_type == DType::bf16);
+  require(narrow || y_type == z.dtype(), "sine",
+          std::string("y cannot be ") + name(y_type) + " for z of " + name(z.dtype()) + " on " +
+              name(device()));
   const Inputs in{z, raw_amplitude, raw_frequency, raw_decay, phase};
-  Tensor y(z.shape(), z.dtype()), effective({4, n}, z.dtype()), c;
+  Tensor y(z.shape(), y_type), effective({4, n}, raw_amplitude.dtype()), c;
   const std::vector<Tensor> inputs{z, raw_amplitude, raw_frequency, raw_decay, phase};
   if (Tape* tape = Tape::active())
     for (const Tensor& t : inputs)
-      if (tape->tracks(t) && !c.defined()) c = Tensor(z.shape(), z.dtype());
+      if (tape->tracks(t) && !c.defined()) c = Tensor(z.shape(), y_type);
   const SineForwardArgs args{
-      z.dtype(),          raw_parameters(in, options), pointer(z), pointer(y), pointer(c),
-      pointer(effective), n == 0 ? 0 : z.numel() / n,  n};
+      z.dtype(),  y_type,     raw_parameters(in, options), pointer(z),
+      pointer(y), pointer(c), pointer(effective),          n == 0 ? 0 : z.numel() / n,
+      n};
   on(y, [=](auto& device) { sine_forward(device, args); });
   record(y, inputs, [=, saved = y.detach()](const Tensor& dy, Cotangents& dx) {
     if (!Tape::active()) return backward(in, options, saved, c, effective, dy, dx);

@@ -167,7 +167,7 @@ void finish(Cpu& device, const SineBackwardArgs& a, int64_t chunks) {
 
 template <class T>
 void backward(Cpu& device, const SineBackwardArgs& a) {
-  const int64_t chunks = (a.rows + sine_chunk - 1) / sine_chunk;
+  const int64_t chunks = a.chunks;
   parallel_for(device, chunks, sine_chunk * a.n * 8, [&](int64_t chunk) {
     const int64_t first = chunk * sine_chunk;
     const int64_t last = first + sine_chunk < a.rows ? first + sine_chunk : a.rows;
@@ -183,12 +183,12 @@ void backward(Cpu& device, const SineBackwardArgs& a) {
 
 template <>
 void sine_forward(Cpu& device, const SineForwardArgs& args) {
-  args.dtype == DType::f64 ? forward<double>(device, args) : forward<float>(device, args);
+  args.z_type == DType::f64 ? forward<double>(device, args) : forward<float>(device, args);
 }
 
 template <>
 void sine_backward(Cpu& device, const SineBackwardArgs& args) {
-  args.dtype == DType::f64 ? backward<double>(device, args) : backward<float>(device, args);
+  args.z_type == DType::f64 ? backward<double>(device, args) : backward<float>(device, args);
 }
 
 }  // namespace sinew

@@ -50,7 +50,7 @@ Tensor cross_entropy_gradient(const Tensor& logits, const Tensor& labels, const 
       dx.add(0, mul(sub(gp, mul(p, sum_last(gp))), scale));
     }
     if (dx.needs(1)) {
-      const Tensor one = Tensor::scalar(1, g.dtype());
+      const Tensor one = Tensor::scalar(1, dloss.dtype());
       dx.add(1, sum(mul(g, cross_entropy_gradient(logits, labels, stats, one))));
     }
   });
@@ -99,7 +99,8 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& labels) {
   check("cross_entropy", logits);
   check_labels(logits, labels);
   const int64_t rows = labels.numel();
-  const Tensor losses({rows}, logits.dtype()), stats({rows, 2}, logits.dtype());
+  const DType sums = arithmetic(logits.dtype());
+  const Tensor losses({rows}, sums), stats({rows, 2}, sums);
   const CrossEntropyArgs args{logits.dtype(),
                               pointer(logits),
                               static_cast<const int32_t*>(pointer(labels)),

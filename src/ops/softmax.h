@@ -25,7 +25,7 @@ void softmax(D& device, const SoftmaxArgs& args);
 // Forward: losses[row] = ln s - (x[label] - m), and stats = {m, ln s} of each row.
 // Backward (dx not null): dx = (exp(x - m - ln s) - onehot(label)) dloss / rows.
 struct CrossEntropyArgs {
-  DType dtype;
+  DType dtype;  // of x and dx; losses, stats and dloss are f32, or f64 beside f64
   const void* x;
   const int32_t* labels;
   void* losses;

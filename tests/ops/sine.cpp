@@ -111,7 +111,11 @@ TEST_CASE("sine: errors") {
   const Tensor z({2, 3}), p({3});
   CHECK_THROWS_WITH_AS(sine(z, p, Tensor({2}), p), "sine: parameter [2] for 3 features", Error);
   CHECK_THROWS_WITH_AS(sine(z, p, p, {}), "sine: tensor is undefined", Error);
-  CHECK_THROWS_WITH_AS(sine(z, p, p, Tensor({3}, DType::f64)), "sine: dtypes differ (f32, f64)",
+  CHECK_THROWS_WITH_AS(sine(z, p, p, Tensor({3}, DType::f64)), "sine: a parameter is not f32 (f64)",
+                       Error);
+  SineOptions narrow;
+  narrow.y_dtype = DType::bf16;
+  CHECK_THROWS_WITH_AS(sine(z, p, p, p, {}, narrow), "sine: y cannot be bf16 for z of f32 on cpu",
                        Error);
   CHECK_THROWS_WITH_AS(sine(Tensor(Shape{}), p, p, p), "sine: z needs a feature axis", Error);
 }
