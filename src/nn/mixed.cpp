@@ -117,14 +117,14 @@ void MixedActivation::set_index_sets(const std::vector<std::vector<int32_t>>& se
   restore = make_connectivity(features, features, 1, place);
 }
 
-Tensor MixedActivation::operator()(const Tensor& z) const {
+Tensor MixedActivation::operator()(const Tensor& z, std::optional<DType> y_dtype) const {
   return along(z, feature_dim, [&](const Tensor& t) {
     require(t.dim(-1) == features, "axis " + std::to_string(feature_dim) + " of " +
                                        z.shape().str() + " needs " + std::to_string(features) +
                                        " features");
     const Tensor rows = reshape(t, {t.numel() / features, features});
     std::vector<Tensor> outputs;
-    for (const Part& part : parts) outputs.push_back((*part.act)(pick(rows, part.select)));
+    for (const Part& part : parts) outputs.push_back((*part.act)(pick(rows, part.select), y_dtype));
     return reshape(pick(concat(outputs, -1), restore), t.shape());
   });
 }
