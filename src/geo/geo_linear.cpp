@@ -106,10 +106,7 @@ Tensor row_sum(const Tensor& dy) {
   return sum(reshape(cast(dy, arithmetic(dy.dtype())), {rows_of(dy), dy.dim(-1)}), {0});
 }
 
-void check_types(const char* op, const Tensor& x, const Tensor& parameter, DType y_dtype) {
-  require(parameter.dtype() == arithmetic(x.dtype()), op,
-          std::string("weight and bias are ") + name(arithmetic(x.dtype())) + " beside " +
-              name(x.dtype()) + " (" + name(parameter.dtype()) + ")");
+void check_y_type(const char* op, const Tensor& x, DType y_dtype) {
   if (device() == Device::cpu)
     require(
         y_dtype == x.dtype(), op,
@@ -127,16 +124,16 @@ Tensor geo_linear(const Tensor& x, const Tensor& weight, const Tensor& bias,
   require(connectivity != nullptr, op, "no connectivity");
   const Connectivity& c = *connectivity;
   require_real(op, x);
-  require_real(op, weight);
   const DType y_type = y_dtype.value_or(x.dtype());
-  check_types(op, x, weight, y_type);
+  require_parameter(op, x, weight);
+  check_y_type(op, x, y_type);
   require(x.rank() >= 2, op, "x needs at least two axes " + x.shape().str());
   require(x.dim(-1) == c.n_in, op,
           "x " + x.shape().str() + " has not " + std::to_string(c.n_in) + " features");
   require(weight.shape() == Shape({c.n_out, c.k}), op,
           "weight " + weight.shape().str() + " is not " + Shape({c.n_out, c.k}).str());
   if (bias.defined()) {
-    check_types(op, x, bias, y_type);
+    require_parameter(op, x, bias);
     require(bias.shape() == Shape({c.n_out}), op,
             "bias " + bias.shape().str() + " is not " + Shape({c.n_out}).str());
   }

@@ -298,6 +298,20 @@ TEST_CASE("cuda geo_linear: in a step") {
   CHECK(later->on_gpu == nullptr);
 }
 
+TEST_CASE("cuda geo_linear: the bias alone is a parameter") {
+  for (const Shape& shape : {Shape({0, 5}), Shape({70, 5}), Shape({3, 11, 5})}) {
+    const auto c = anywhere(5, 7, 3);
+    Parity p;
+    p.inputs = {{{c->n_out}, Role::parameter}, {shape.with(-1, 5)}};
+    p.length = 70;
+    p.f = [=](const std::vector<Tensor>& in) {
+      const Tensor w = Tensor::full({c->n_out, c->k}, 0.5, in[0].dtype());
+      return geo_linear(in[1].detach(), w, in[0], c);
+    };
+    check_parity("bias " + shape.str(), p);
+  }
+}
+
 TEST_CASE("cuda geo_linear: errors") {
   const OnDevice cuda(Device::cuda);
   const auto c = grid(2, 2, 3, Pattern::local);
@@ -307,7 +321,7 @@ TEST_CASE("cuda geo_linear: errors") {
         }) == "geo_linear: needs f32 or bf16 on cuda (f64)");
   CHECK(error([&] {
           geo_linear(half, Tensor({4, 3}, DType::bf16), {}, c);
-        }) == "geo_linear: weight and bias are f32 beside bf16 (bf16)");
+        }) == "geo_linear: a parameter is not f32 (bf16)");
   for (const DType type : {DType::f64, DType::i32})
     CHECK(error([&] { geo_linear(x, w, {}, c, type); }) ==
           std::string("geo_linear: y needs f32 or bf16 (") + name(type) + ")");

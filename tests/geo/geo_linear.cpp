@@ -140,9 +140,9 @@ TEST_CASE("geo_linear: errors") {
   CHECK(error([&] { geo_linear(x, w, b, nullptr); }) == "geo_linear: no connectivity");
   CHECK(error([&] {
           geo_linear(x, Tensor({4, 3}, DType::f64), b, c);
-        }) == "geo_linear: weight and bias are f32 beside f32 (f64)");
+        }) == "geo_linear: a parameter is not f32 (f64)");
   CHECK(error([&] { geo_linear(x, w, Tensor({4}, DType::f64), c); }) ==
-        "geo_linear: weight and bias are f32 beside f32 (f64)");
+        "geo_linear: a parameter is not f32 (f64)");
   CHECK(error([&] { geo_linear(x, w, b, c, DType::f64); }) ==
         "geo_linear: y has x's type on the cpu (f32, f64)");
 }
