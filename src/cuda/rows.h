@@ -10,26 +10,27 @@
 namespace sinew {
 namespace {
 
-// The threads of one row: `threads` > 32 make up the block; else the block has 256 threads, and
-// `size` of them, a power of two up to 32, make a team.
+// The threads of one row: `threads` > 32 make up the block; else the block has 256 threads, of
+// which 32 make a team, or with `threads` = 1 as many as `part` says, a power of two below.
 template <int threads>
 struct Team {
   static constexpr int block = threads > 32 ? threads : threads_per_block;
-  int size;
+  int part = threads;
 
-  __device__ int lane() const { return static_cast<int>(threadIdx.x) & (size - 1); }
-  __device__ int index() const { return static_cast<int>(threadIdx.x) / size; }  // in the block
-  __device__ int teams() const { return block / size; }
+  __host__ __device__ int size() const { return threads > 1 ? threads : part; }
+  __device__ int lane() const { return static_cast<int>(threadIdx.x) & (size() - 1); }
+  __device__ int index() const { return static_cast<int>(threadIdx.x) / size(); }  // in the block
+  __device__ int teams() const { return block / size(); }
   __device__ float sum(float x) const {  // every thread of the block calls it
     if constexpr (threads > 32) {
       return block_sum(x);
     } else {
-      for (int step = size / 2; step > 0; step /= 2) x += __shfl_xor_sync(0xffffffffu, x, step);
+      for (int step = size() / 2; step > 0; step /= 2) x += __shfl_xor_sync(0xffffffffu, x, step);
       return x;
     }
   }
   __device__ float max(float x) const {  // NaN gets lost; every thread of the block calls it
-    for (int step = threads > 32 ? 16 : size / 2; step > 0; step /= 2)
+    for (int step = threads > 32 ? 16 : size() / 2; step > 0; step /= 2)
       x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, step));
     if constexpr (threads > 32) {
       __shared__ float of_warp[32];
@@ -82,8 +83,8 @@ struct Row {
   }
 };
 
-// Calls f(shape) with how a row of n is held: f's argument has the static members `threads` and
-// `each`, and the team's size.
+// Calls f(shape) with how a row of n is held: by which team, and how many elements in the
+// registers of each of its threads, or 0.
 template <int threads_, int each_>
 struct RowShape {
   static constexpr int threads = threads_, each = each_;
@@ -91,20 +92,20 @@ struct RowShape {
 };
 template <class F>
 void by_row_shape(int64_t n, const F& f) {
-  int size = 1;
-  while (size < 32 && size < n) size *= 2;
-  if (n <= 32) return f(RowShape<32, 1>{{size}});
-  if (n <= 128) return f(RowShape<32, 4>{{32}});
-  if (n <= 512) return f(RowShape<128, 4>{{128}});
-  if (n <= 2048) return f(RowShape<256, 8>{{256}});
-  if (n <= 8192) return f(RowShape<512, 16>{{512}});
-  f(RowShape<1024, 0>{{1024}});
+  int part = 1;
+  while (part < 32 && part < n) part *= 2;
+  if (n <= 32) return f(RowShape<1, 1>{{part}});
+  if (n <= 128) return f(RowShape<32, 4>());
+  if (n <= 512) return f(RowShape<128, 4>());
+  if (n <= 2048) return f(RowShape<256, 8>());
+  if (n <= 8192) return f(RowShape<512, 16>());
+  f(RowShape<1024, 0>());
 }
 
 // Blocks for `rows` that are taken in strides of the grid: two full loads of a large GPU.
 template <int threads>
 unsigned row_blocks(int64_t rows, Team<threads> team) {
-  const int64_t per_block = Team<threads>::block / team.size;
+  const int64_t per_block = Team<threads>::block / team.size();
   const int64_t blocks = (rows + per_block - 1) / per_block, most = (1 << 19) / team.block;
   return static_cast<unsigned>(blocks < most ? blocks : most);
 }

@@ -14,7 +14,7 @@ __global__ void __launch_bounds__(Team<Shape::threads>::block)
     norm_kernel(NormArgs a, Shape shape) {
   constexpr int each = Shape::each;
   const auto team = shape.team;
-  const int lane = team.lane(), size = team.size;
+  const int lane = team.lane(), size = team.size();
   const float count = static_cast<float>(a.n);
   Row<each, float> weight, bias{};
   weight.load(static_cast<const float*>(a.weight), lane, size, a.n);
@@ -75,16 +75,16 @@ struct Gradients {
   template <int threads>
   __device__ void finish(Team<threads> team) {
     if constexpr (threads > 32 && each > 0) {
-      for_cells<each>(team.lane(), team.size, n, [&](auto i, int k) {
+      for_cells<each>(team.lane(), team.size(), n, [&](auto i, int k) {
         partial[i] = weight[k];
         partial[n + i] = bias[k];
       });
     } else if constexpr (each > 0) {
       constexpr int width = threads_per_block * each;
       __shared__ float sums[2 * width];  // (2, teams, size * each)
-      const int row = team.size * each, lane = team.lane();
+      const int row = team.size() * each, lane = team.lane();
       for (int k = 0; k < each; ++k) {
-        const int at = team.index() * row + k * team.size + lane;
+        const int at = team.index() * row + k * team.size() + lane;
         sums[at] = weight[k];
         sums[width + at] = bias[k];
       }
@@ -104,7 +104,7 @@ __global__ void __launch_bounds__(Team<Shape::threads>::block)
     norm_backward_kernel(NormBackwardArgs a, Shape shape) {
   constexpr int each = Shape::each;
   const auto team = shape.team;
-  const int lane = team.lane(), size = team.size;
+  const int lane = team.lane(), size = team.size();
   const float scale = 1 / static_cast<float>(a.n);
   Row<each, float> weight;
   weight.load(static_cast<const float*>(a.weight), lane, size, a.n);

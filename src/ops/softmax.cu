@@ -17,7 +17,7 @@ enum class Leave : uint8_t { x, exponentials };  // in the registers
 template <int threads, int each, class T>
 __device__ __forceinline__ MaxSum max_and_sum(Team<threads> team, Row<each, T>& x, int64_t n,
                                               Leave leave) {
-  const int lane = team.lane(), size = team.size;
+  const int lane = team.lane(), size = team.size();
   float m = -INFINITY, s = 0;
   if constexpr (each > 0) {
     for_cells<each>(lane, size, n, [&](int, int k) { m = fmaxf(m, x.held[k]); });
@@ -48,7 +48,7 @@ __global__ void __launch_bounds__(Team<Shape::threads>::block)
     softmax_kernel(SoftmaxArgs a, Shape shape) {
   constexpr int each = Shape::each;
   const auto team = shape.team;
-  const int lane = team.lane(), size = team.size;
+  const int lane = team.lane(), size = team.size();
   const bool logarithm = a.op == SoftmaxOp::log_softmax;
   const int64_t step = int64_t{gridDim.x} * team.teams();
   for (int64_t base = int64_t{blockIdx.x} * team.teams(); base < a.rows; base += step) {
@@ -74,7 +74,7 @@ __global__ void __launch_bounds__(Team<Shape::threads>::block)
     softmax_backward_kernel(SoftmaxArgs a, Shape shape) {
   constexpr int each = Shape::each;
   const auto team = shape.team;
-  const int lane = team.lane(), size = team.size;
+  const int lane = team.lane(), size = team.size();
   const bool logarithm = a.op == SoftmaxOp::log_softmax_backward;
   const int64_t step = int64_t{gridDim.x} * team.teams();
   for (int64_t base = int64_t{blockIdx.x} * team.teams(); base < a.rows; base += step) {
@@ -104,7 +104,7 @@ __global__ void __launch_bounds__(Team<Shape::threads>::block)
   for (int64_t base = int64_t{blockIdx.x} * team.teams(); base < a.rows; base += step) {
     const int64_t row = base + team.index(), n = row < a.rows ? a.n : 0;
     Row<each, T> x;
-    x.load(static_cast<const T*>(a.x) + row * a.n, team.lane(), team.size, n);
+    x.load(static_cast<const T*>(a.x) + row * a.n, team.lane(), team.size(), n);
     const MaxSum row_of = max_and_sum(team, x, n, Leave::x);
     if (row >= a.rows || team.lane() > 0) continue;
     const float log_sum = logf(row_of.sum);
@@ -134,14 +134,14 @@ __global__ void __launch_bounds__(Team<threads>::block)
     const float factor = label >= 0 && label < a.n ? scale : NAN;
     const float max = stats[2 * row], log_sum = stats[2 * row + 1];
 #pragma unroll 4
-    for (int64_t i = first + team.lane(); i < end; i += team.size) {
+    for (int64_t i = first + team.lane(); i < end; i += team.size()) {
       const float p = expf(widen(x[i]) - max - log_sum);
       dx[i] = Store<T>::from((i == label ? p - 1 : p) * factor);
     }
   }
 }
 
-template <int threads, class T>
+template <class T, int threads>
 void cross_entropy_backward(const Cuda& device, const CrossEntropyArgs& a, Team<threads> team) {
   const int64_t pieces = (a.n + cross_entropy_piece - 1) / cross_entropy_piece;
   if (pieces > 0)
@@ -177,10 +177,12 @@ void cross_entropy(Cuda& device, const CrossEntropyArgs& args) {
         launch(cross_entropy_kernel<decltype(shape), T>, row_blocks(args.rows, shape.team),
                shape.team.block, 0, stream_of(device), args, shape);
       });
-    int size = 1;
-    while (size < 32 && size < args.n) size *= 2;
-    if (args.n <= 512) return cross_entropy_backward<32, T>(device, args, {size});
-    cross_entropy_backward<256, T>(device, args, {256});
+    by_row_shape(args.n, [&](auto shape) {
+      if constexpr (shape.threads <= 32)
+        cross_entropy_backward<T>(device, args, shape.team);
+      else
+        cross_entropy_backward<T>(device, args, Team<256>());
+    });
   });
 }
 

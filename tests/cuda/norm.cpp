@@ -36,9 +36,10 @@ std::string text(const char* op, Size s) {
   return op + (" " + std::to_string(s.rows) + " x " + std::to_string(s.n));
 }
 
-// eps is large because with one element and a small one dx is what cancellation leaves.
+// eps is large: with a small one, the few elements of a short row may lie so close together that
+// x - mean, or dx of a single element, is what cancellation leaves.
 Tensor rms(const std::vector<Tensor>& in) { return rms_norm(in[0], in[1], 0.5); }
-Tensor layer(const std::vector<Tensor>& in) { return layer_norm(in[0], in[1], in[2]); }
+Tensor layer(const std::vector<Tensor>& in) { return layer_norm(in[0], in[1], in[2], 0.5); }
 
 }  // namespace
 
