@@ -16,6 +16,15 @@ inline Tile tile_of(int64_t r, int64_t inner) {
   return tile;
 }
 
+// The same for `outer` matrices: while there are blocks enough, a warp has several elements to
+// itself instead of the block, whose threads would have few.
+inline Tile tile_of(int64_t outer, int64_t r, int64_t inner) {
+  Tile tile = tile_of(r, inner);
+  while (tile.columns * tile.lanes > 32 && outer * inner * (tile.lanes / 2) / 256 >= 1024)
+    tile.lanes /= 2;
+  return tile;
+}
+
 // Into how many pieces r is cut, each summed by itself first: few results are shared among about
 // 1024 blocks, with 16 elements a thread at least.
 inline int64_t pieces_of(int64_t outer, int64_t r, int64_t inner) {

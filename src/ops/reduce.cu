@@ -61,7 +61,9 @@ __device__ __forceinline__ void put(Best* y, Best x) { *y = x; }
 __device__ __forceinline__ void put(int32_t* y, Best x) { *y = x.index < 0 ? 0 : x.index; }
 
 struct Layout {
-  int64_t outer, r, inner, pieces;
+  int64_t outer, r, inner;
+  int64_t piece;  // as many of r are one
+  unsigned pieces, column_tiles;
   Tile tile;
 };
 
@@ -87,22 +89,20 @@ template <class R, class X, class Y>
 __global__ void __launch_bounds__(threads_per_block)
     reduce_kernel(const X* __restrict__ x, Y* __restrict__ y, Layout at) {
   const int columns = at.tile.columns, lanes = at.tile.lanes, t = static_cast<int>(threadIdx.x);
-  const int64_t column_tiles = (at.inner + columns - 1) / columns;
-  int64_t rest = blockIdx.x;
-  const int64_t column = rest % column_tiles * columns + t % columns;
-  rest /= column_tiles;
-  const int64_t piece = rest % at.pieces;
-  rest /= at.pieces;
-  const int64_t o = rest * (threads_per_block / (columns * lanes)) + t / (columns * lanes);
+  const unsigned group = blockIdx.x / at.column_tiles;
+  const int64_t column = int64_t{blockIdx.x % at.column_tiles} * columns + t % columns;
+  const int64_t piece = group % at.pieces;
+  const int64_t o =
+      int64_t{group / at.pieces} * (threads_per_block / (columns * lanes)) + t / (columns * lanes);
   const bool inside = o < at.outer && column < at.inner;
   const int lane = t / columns % lanes;
 
-  const int64_t end = at.r * (piece + 1) / at.pieces;
+  const int64_t end = (piece + 1) * at.piece < at.r ? (piece + 1) * at.piece : at.r;
   typename R::State state = R::none();
   if (inside) {
     const X* p = x + o * at.r * at.inner + column;
 #pragma unroll 8
-    for (int64_t k = at.r * piece / at.pieces + lane; k < end; k += lanes)
+    for (int64_t k = piece * at.piece + lane; k < end; k += lanes)
       state = R::merged(state, R::of(widen(p[k * at.inner]), k));
   }
   state = combined<R>(state, at.tile);
@@ -110,12 +110,20 @@ __global__ void __launch_bounds__(threads_per_block)
 }
 
 template <class R, class X, class Y>
-void run(const Cuda& device, const void* x, void* y, Layout at) {
-  at.tile = tile_of(at.r / at.pieces, at.inner);
-  const int64_t column_tiles = (at.inner + at.tile.columns - 1) / at.tile.columns;
-  const int64_t groups = threads_per_block / (at.tile.columns * at.tile.lanes);
-  const int64_t blocks = column_tiles * at.pieces * ((at.outer + groups - 1) / groups);
+void run(const Cuda& device, const void* x, void* y, const ReduceArgs& a) {
+  const int64_t piece = (a.r + a.pieces - 1) / a.pieces;
+  const Tile tile = tile_of(a.outer * a.pieces, piece, a.inner);
+  const int64_t column_tiles = (a.inner + tile.columns - 1) / tile.columns;
+  const int64_t groups = threads_per_block / (tile.columns * tile.lanes);
+  const int64_t blocks = column_tiles * a.pieces * ((a.outer + groups - 1) / groups);
   if (blocks == 0) return;
+  const Layout at{a.outer,
+                  a.r,
+                  a.inner,
+                  piece,
+                  static_cast<unsigned>(a.pieces),
+                  static_cast<unsigned>(column_tiles),
+                  tile};
   launch(reduce_kernel<R, X, Y>, static_cast<unsigned>(blocks), threads_per_block, 0,
          stream_of(device), static_cast<const X*>(x), static_cast<Y*>(y), at);
 }
@@ -123,10 +131,12 @@ void run(const Cuda& device, const void* x, void* y, Layout at) {
 template <class R, class X, class Y>
 void reduce_by(const Cuda& device, const ReduceArgs& a) {
   using State = typename R::State;
-  const Layout first{a.outer, a.r, a.inner, a.pieces, {}};
-  if (a.pieces == 1) return run<R, X, Y>(device, a.x, a.y, first);
-  run<R, X, State>(device, a.x, a.partial, first);
-  run<R, State, Y>(device, a.partial, a.y, {a.outer, a.pieces, a.inner, 1, {}});
+  if (a.pieces == 1) return run<R, X, Y>(device, a.x, a.y, a);
+  run<R, X, State>(device, a.x, a.partial, a);
+  ReduceArgs last = a;
+  last.r = a.pieces;
+  last.pieces = 1;
+  run<R, State, Y>(device, a.partial, a.y, last);
 }
 
 }  // namespace

@@ -118,6 +118,7 @@ __global__ void __launch_bounds__(Team<Shape::threads>::block)
 
 // Nothing is summed here: a long row is shared among the blocks of grid.y.
 constexpr int64_t cross_entropy_piece = 4096;
+constexpr int batch = 4;  // elements that a thread reads before it writes the first
 
 template <int threads, class T>
 __global__ void __launch_bounds__(Team<threads>::block)
@@ -133,10 +134,17 @@ __global__ void __launch_bounds__(Team<threads>::block)
     const int32_t label = a.labels[row];
     const float factor = label >= 0 && label < a.n ? scale : NAN;
     const float max = stats[2 * row], log_sum = stats[2 * row + 1];
-#pragma unroll 4
-    for (int64_t i = first + team.lane(); i < end; i += team.size()) {
-      const float p = expf(widen(x[i]) - max - log_sum);
-      dx[i] = Store<T>::from((i == label ? p - 1 : p) * factor);
+    for (int64_t i = first + team.lane(); i < end; i += batch * team.size()) {
+      float v[batch];
+#pragma unroll
+      for (int k = 0; k < batch; ++k)
+        v[k] = i + k * team.size() < end ? widen(x[i + k * team.size()]) : 0;
+#pragma unroll
+      for (int k = 0; k < batch; ++k) {
+        const int64_t at = i + k * team.size();
+        const float p = expf(v[k] - max - log_sum);
+        if (at < end) dx[at] = Store<T>::from((at == label ? p - 1 : p) * factor);
+      }
     }
   }
 }
