@@ -58,7 +58,8 @@ void on(const Tensor&, F call) {
   if (device() == Device::cuda) {
     c.cuda->tf32 = c.tf32;
     call(*c.cuda);
-    if (c.recorder) c.recorder->calls.emplace_back([call] { (void)call; });
+    if (c.recorder)  // the graph uses the executor's workspace too
+      c.recorder->calls.emplace_back([call, executor = c.cuda] { (void)call, (void)executor; });
     return;
   }
 #endif
