@@ -74,5 +74,6 @@ void add_predict(CLI::App& app);
 void add_evaluate(CLI::App& app);
 void add_params(CLI::App& app);
 void add_info(CLI::App& app);
+void add_bench(CLI::App& app);
 
 }  // namespace sinew::tools

@@ -62,5 +62,6 @@ int main(int argc, char** argv) {
   add_evaluate(app);
   add_params(app);
   add_info(app);
+  add_bench(app);
   return run(app, argc, argv);
 }

@@ -1,0 +1,160 @@
+// sinew bench: time of ops, modules and training steps, and how near they come to what the device
+// can do. Cases: bench.h; their costs: bench_cost.h.
+#include <algorithm>
+#include <charconv>
+#include <memory>
+#include <new>
+
+#include "bench_record.h"
+#include "command.h"
+#include "sinew/device.h"
+#include "sinew/io.h"
+
+namespace sinew::tools {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct Bench {
+  RunFlags run;
+  Budget budget;
+  std::string filter, json, compare;
+  bool list = false, quick = false;
+
+  Replay replay() const { return run.graph == "off" ? Replay::no : Replay::yes; }
+  // Where --precision bf16 belongs, once a device has it: parameters f32, activations bf16.
+  Precision precision() const { return {run.dtype(), run.dtype()}; }
+};
+
+Cases selected(const Bench& b) {
+  const Sizes sizes = b.quick ? Sizes::tiny : Sizes::full;
+  Cases all, out;
+  add_ceilings(all, b.precision(), sizes);
+  const size_t ceilings = all.size();  // always measured, for the shares
+  add_elementwise(all, b.precision(), sizes);
+  add_layers(all, b.precision(), sizes);
+  add_updates(all, b.precision(), sizes);
+  add_modules(all, b.precision(), sizes);
+  add_steps(all, b.precision(), sizes);
+  bool any = false;
+  for (size_t i = 0; i < all.size(); ++i) {
+    const bool named = all[i].name.find(b.filter) != std::string::npos;
+    any = any || named;
+    if (named || (i < ceilings && !b.list)) out.push_back(all[i]);
+  }
+  if (!any) throw Error("--filter " + b.filter + ": no case has this in its name (see --list)");
+  return out;
+}
+
+void stop_if_asked() {
+  if (stop_signal() != 0) throw Stopped();
+}
+
+// A case that fails is reported with the others.
+Result result_of(const Case& c, const Bench& b) {
+  Result result;
+  result.name = c.name;
+  stop_if_asked();
+  try {
+    const Prepared prepared = c.prepare();
+    result.cost = prepared.cost;
+    result.parameters = prepared.parameters;
+    result.timing = measure(prepared, b.budget, b.replay(), stop_if_asked);
+  } catch (const Stopped&) {
+    throw;
+  } catch (const std::bad_alloc&) {
+    result.error = "out of memory";
+  } catch (const Error& error) {
+    result.error = error.what();
+  }
+  release_cached_memory();
+  return result;
+}
+
+Json settings_of(const Bench& b) {
+  return {{"device", name(Tensor({1}).device())},
+          {"threads", threads()},
+          {"isa", name(isa())},
+          {"precision", b.run.precision},
+          {"replay", b.replay() == Replay::yes},
+          {"quick", b.quick},
+          {"rounds", b.budget.rounds},
+          {"seconds", b.budget.seconds}};
+}
+
+void run(const Bench& b) {
+  b.run.apply();
+  const Cases cases = selected(b);
+  Earlier earlier;
+  if (!b.compare.empty())
+    earlier = about(b.compare, [&] { return parse_earlier(read_file(b.compare), b.filter); });
+  if (!b.json.empty()) require_writable(b.json);
+  work_starts();
+  if (b.list) {
+    std::string names;
+    for (const Case& c : cases) names += c.name + "\n";
+    return print(b.run, names);
+  }
+  const Json settings = settings_of(b);
+  print(b.run, "settings: " + settings.dump() + "\n" + table_head());
+  Ceilings ceilings;
+  std::vector<Result> results;
+  for (const Case& c : cases) {
+    results.push_back(result_of(c, b));
+    ceilings.take(results.back());
+    print(b.run, table_row(results.back(), ceilings));
+  }
+  if (!b.json.empty()) write_file(b.json, to_json(results, ceilings, settings));
+  if (!b.compare.empty()) print(b.run, comparison(earlier, results, settings));
+  const auto failed = [](const Result& r) { return !r.error.empty(); };
+  const auto count = std::count_if(results.begin(), results.end(), failed);
+  if (count == 0) return;
+  const Result& first = *std::find_if(results.begin(), results.end(), failed);
+  throw Error(std::to_string(count) + " of " + std::to_string(results.size()) +
+              " cases failed, first " + first.name + ": " + first.error);
+}
+
+std::string check_seconds(const std::string& text) {
+  double value = 0;
+  const char* end = text.data() + text.size();
+  const auto parsed = std::from_chars(text.data(), end, value);
+  const bool ok = parsed.ec == std::errc() && parsed.ptr == end && value > 0 && value <= 3600;
+  return ok ? "" : "needs a number above 0, at most 3600 (" + text + ")";
+}
+
+constexpr const char* help =
+    "sinew bench --filter step/ --json new.json\n\n"
+    "A call is replayed from a recording (--graph off: run eagerly). A row has the median and "
+    "least\n"
+    "time of a call over the rounds, the spread (largest - least) / median, the bytes and "
+    "operations\n"
+    "that the function needs by its formula, their rates, and these as shares of the device's "
+    "own:\n"
+    "of a large copy and a large matrix product, measured first. Call 1 and 2 are the times of "
+    "the\n"
+    "first two calls: eager, and recording. /gradient is forward and backward; step/ is forward,\n"
+    "loss, backward and AdamW; the dense networks have as many parameters as the geo-sparse one.";
+
+}  // namespace
+
+void add_bench(CLI::App& app) {
+  const auto b = std::make_shared<Bench>();
+  CLI::App* sub = add_command(app, "bench", "Time ops, modules and training steps", help);
+  sub->add_option("--filter", b->filter, "only cases whose name contains this text");
+  sub->add_flag("--list", b->list, "print the names of the cases and end");
+  sub->add_option("--rounds", b->budget.rounds, "rounds of calls per case")
+      ->capture_default_str()
+      ->check(above_zero())
+      ->check(CLI::Range(int64_t{1}, int64_t{10000}));
+  sub->add_option("--seconds", b->budget.seconds,
+                  "time per case in s, all rounds together; each makes at least one call")
+      ->capture_default_str()
+      ->check(CLI::Validator(check_seconds, "FLOAT in (0, 3600]"));
+  sub->add_flag("--quick", b->quick, "tiny sizes: shows that every case runs, not how fast");
+  sub->add_option("--json", b->json, "write the results to this file too");
+  sub->add_option("--compare", b->compare, "JSON of an earlier run: show old / new of each case");
+  add_run_flags(*sub, b->run);
+  sub->callback([b] { run(*b); });
+}
+
+}  // namespace sinew::tools

@@ -1,0 +1,38 @@
+// Cases of single ops: of a function of some tensors, forward and with its gradients.
+#pragma once
+#include "bench_cost.h"
+
+namespace sinew::tools {
+
+using Tensors = std::vector<Tensor>;
+using Inputs = std::function<Tensors()>;
+
+struct Op {
+  std::string name;
+  Inputs inputs;
+  size_t wrt;  // so many of the inputs, from the first one, get gradients
+  std::function<Tensor(const Tensors&)> f;
+  PerElement operations;
+  Saves saves = Saves::inputs;
+};
+
+class OpCases {
+ public:
+  OpCases(Cases& out, Precision precision, Sizes sizes)
+      : out_(out), precision_(precision), full_(sizes == Sizes::full) {}
+
+ protected:
+  void add(const Op& op);  // op/NAME/forward and, where there are gradients, op/NAME/gradient
+  // Larger than a cache, with rows as wide as layers are.
+  Shape block() const { return full_ ? Shape{16384, 1024} : Shape{8, 16}; }
+  // So many random blocks, each element in [low, 1).
+  Inputs blocks(int count, double low = -1) const;
+  // A block and so many vectors of one number per feature.
+  Inputs with_vectors(int count) const;
+
+  Cases& out_;
+  Precision precision_;
+  bool full_;
+};
+
+}  // namespace sinew::tools

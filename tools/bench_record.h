@@ -1,0 +1,49 @@
+// The results of `sinew bench` as text and JSON, and results of an earlier run.
+#pragma once
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bench.h"
+
+namespace sinew::tools {
+
+struct Result {
+  std::string name;
+  Cost cost;
+  int64_t parameters = 0;
+  Timing timing;
+  std::string error;  // why the case failed; then there are no figures
+};
+
+// Rates of the device, of ceiling/copy and ceiling/matmul; absent if that failed.
+struct Ceilings {
+  std::optional<double> bytes_per_s, operations_per_s;
+  void take(const Result& result);
+};
+
+std::string table_head();
+std::string table_row(const Result& result, const Ceilings& ceilings);
+
+// environment, settings, ceilings, cases. Times in ms, rates in 1e9 per second, shares of 1.
+std::string to_json(const std::vector<Result>& results, const Ceilings& ceilings,
+                    const nlohmann::ordered_json& settings);
+
+// What --compare needs of an earlier run's JSON.
+struct Earlier {
+  struct Times {
+    std::string name;
+    double median = 0, min = 0, max = 0;  // ms
+  };
+  nlohmann::ordered_json settings;
+  std::vector<Times> cases;
+};
+// Throws for what is not such a file. `only`: cases whose name contains it.
+Earlier parse_earlier(const std::string& text, const std::string& only);
+// The ratio old / new (above 1: faster now) of each case, with the least and largest ratio of their
+// rounds; settings that differ; cases that only one side has.
+std::string comparison(const Earlier& earlier, const std::vector<Result>& results,
+                       const nlohmann::ordered_json& settings);
+
+}  // namespace sinew::tools
