@@ -18,7 +18,8 @@ using Json = nlohmann::ordered_json;
 struct Bench {
   RunFlags run;
   Budget budget;
-  std::string filter, json, compare;
+  std::string filter;
+  std::optional<std::string> json, compare;
   bool list = false, quick = false;
 
   Replay replay() const { return run.graph == "off" ? Replay::no : Replay::yes; }
@@ -86,9 +87,9 @@ void run(const Bench& b) {
   b.run.apply();
   const Cases cases = selected(b);
   Earlier earlier;
-  if (!b.compare.empty())
-    earlier = about(b.compare, [&] { return parse_earlier(read_file(b.compare), b.filter); });
-  if (!b.json.empty()) require_writable(b.json);
+  if (b.compare)
+    earlier = about(*b.compare, [&] { return parse_earlier(read_file(*b.compare), b.filter); });
+  if (b.json) require_writable(*b.json);
   work_starts();
   if (b.list) {
     std::string names;
@@ -104,8 +105,8 @@ void run(const Bench& b) {
     ceilings.take(results.back());
     print(b.run, table_row(results.back(), ceilings));
   }
-  if (!b.json.empty()) write_file(b.json, to_json(results, ceilings, settings));
-  if (!b.compare.empty()) print(b.run, comparison(earlier, results, settings));
+  if (b.json) write_file(*b.json, to_json(results, ceilings, settings));
+  if (b.compare) print(b.run, comparison(earlier, results, settings));
   const auto failed = [](const Result& r) { return !r.error.empty(); };
   const auto count = std::count_if(results.begin(), results.end(), failed);
   if (count == 0) return;

@@ -115,12 +115,12 @@ std::string table_row(const Result& r, const Ceilings& ceilings) {
   if (!r.error.empty()) return name + "  failed: " + printable(r.error, 160) + "\n";
   const Timing& t = r.timing;
   const double middle = t.median(), least = t.rounds.front(), most = t.rounds.back();
-  return name + format("%11.4f", ms(middle)) + format("%11.4f", ms(least)) +
-         format("%6.0f %%", 100 * rate(most - least, middle)) +
-         format("%9.2f", 1e-6 * r.cost.bytes) + format("%8.0f", 1e-6 * r.cost.operations) + " " +
+  return name + format(" %10.4f", ms(middle)) + format(" %10.4f", ms(least)) +
+         format(" %5.0f %%", 100 * rate(most - least, middle)) +
+         format(" %8.2f", 1e-6 * r.cost.bytes) + format(" %7.0f", 1e-6 * r.cost.operations) + " " +
          rate_and_share(rate(r.cost.bytes, middle), ceilings.bytes_per_s) + " " +
          rate_and_share(rate(r.cost.operations, middle), ceilings.operations_per_s) +
-         format("%12.3f", ms(t.first)) + format("%12.3f", ms(t.second)) + "\n";
+         format(" %11.3f", ms(t.first)) + format(" %11.3f", ms(t.second)) + "\n";
 }
 
 std::string to_json(const std::vector<Result>& results, const Ceilings& ceilings,
@@ -187,10 +187,10 @@ std::string comparison(const Earlier& earlier, const std::vector<Result>& result
     }
     const Earlier::Times& was = *found->second;
     const double least = ms(r.timing.rounds.front()), most = ms(r.timing.rounds.back());
-    out += padded(r.name, name_width) + format("%11.4f", was.median) +
-           format("%11.4f", ms(r.timing.median())) +
-           format("%9.3f", was.median / ms(r.timing.median())) + format("%9.3f", was.min / most) +
-           format("%9.3f", was.max / least) + "\n";
+    out += padded(r.name, name_width) + format(" %10.4f", was.median) +
+           format(" %10.4f", ms(r.timing.median())) +
+           format(" %8.3f", was.median / ms(r.timing.median())) + format(" %8.3f", was.min / most) +
+           format(" %8.3f", was.max / least) + "\n";
     old.erase(found);
   }
   for (const auto& one : earlier.cases)

@@ -10,7 +10,7 @@ import unittest
 from case import CliCase, PROGRAM
 
 # Subcommands with a call that only lacks the flags under test.
-CALLS = {"params": ("--shape", "4x4"), "info": ()}
+CALLS = {"params": ("--shape", "4x4"), "info": (), "bench": ("--list",)}
 
 
 class Program(CliCase):
