@@ -18,7 +18,7 @@ using Json = nlohmann::ordered_json;
 struct Bench {
   RunFlags run;
   Budget budget;
-  std::string filter;
+  std::vector<std::string> filter;
   std::optional<std::string> json, compare;
   bool list = false, quick = false;
 
@@ -26,6 +26,12 @@ struct Bench {
   // Where --precision bf16 belongs, once a device has it: parameters f32, activations bf16.
   Precision precision() const { return {run.dtype(), run.dtype()}; }
 };
+
+// Contains one of the texts; without any, every name does.
+bool selects(const std::vector<std::string>& filter, const std::string& name) {
+  const auto in_name = [&](const std::string& text) { return name.find(text) != name.npos; };
+  return filter.empty() || std::any_of(filter.begin(), filter.end(), in_name);
+}
 
 Cases selected(const Bench& b) {
   const Sizes sizes = b.quick ? Sizes::tiny : Sizes::full;
@@ -39,11 +45,11 @@ Cases selected(const Bench& b) {
   add_steps(all, b.precision(), sizes);
   bool any = false;
   for (size_t i = 0; i < all.size(); ++i) {
-    const bool named = all[i].name.find(b.filter) != std::string::npos;
+    const bool named = selects(b.filter, all[i].name);
     any = any || named;
     if (named || (i < ceilings && !b.list)) out.push_back(all[i]);
   }
-  if (!any) throw Error("--filter " + b.filter + ": no case has this in its name (see --list)");
+  if (!any) throw Error("--filter " + b.filter[0] + ": no case has this in its name (see --list)");
   return out;
 }
 
@@ -73,7 +79,7 @@ Result result_of(const Case& c, const Bench& b) {
 }
 
 Json settings_of(const Bench& b) {
-  return {{"device", name(Tensor({1}).device())},
+  return {{"device", name(device())},
           {"threads", threads()},
           {"isa", name(isa())},
           {"precision", b.run.precision},
@@ -83,12 +89,38 @@ Json settings_of(const Bench& b) {
           {"seconds", b.budget.seconds}};
 }
 
+// Those that are measured before a signal ends the program.
+std::vector<Result> results_of(const Cases& cases, const Bench& b, Ceilings& ceilings) {
+  std::vector<Result> results;
+  try {
+    for (const Case& c : cases) {
+      results.push_back(result_of(c, b));
+      ceilings.take(results.back());
+      print(b.run, table_row(results.back(), ceilings));
+    }
+  } catch (const Stopped&) {
+    // what there is gets written
+  }
+  return results;
+}
+
+// The end of a run that is not as it should be, after its results are written.
+void require_complete(const std::vector<Result>& results, size_t cases) {
+  const std::string of = " of " + std::to_string(cases) + " cases ";
+  if (stop_signal() != 0) throw Stopped("; " + std::to_string(results.size()) + of + "were run");
+  const auto failed = [](const Result& r) { return !r.error.empty(); };
+  const auto count = std::count_if(results.begin(), results.end(), failed);
+  if (count == 0) return;
+  const Result& first = *std::find_if(results.begin(), results.end(), failed);
+  throw Error(std::to_string(count) + of + "failed, first " + first.name + ": " + first.error);
+}
+
 void run(const Bench& b) {
   b.run.apply();
   const Cases cases = selected(b);
   Earlier earlier;
-  if (b.compare)
-    earlier = about(*b.compare, [&] { return parse_earlier(read_file(*b.compare), b.filter); });
+  if (b.compare) earlier = about(*b.compare, [&] { return parse_earlier(read_file(*b.compare)); });
+  std::erase_if(earlier.cases, [&](const auto& one) { return !selects(b.filter, one.name); });
   if (b.json) require_writable(*b.json);
   work_starts();
   if (b.list) {
@@ -99,20 +131,10 @@ void run(const Bench& b) {
   const Json settings = settings_of(b);
   print(b.run, "settings: " + settings.dump() + "\n" + table_head());
   Ceilings ceilings;
-  std::vector<Result> results;
-  for (const Case& c : cases) {
-    results.push_back(result_of(c, b));
-    ceilings.take(results.back());
-    print(b.run, table_row(results.back(), ceilings));
-  }
+  const std::vector<Result> results = results_of(cases, b, ceilings);
   if (b.json) write_file(*b.json, to_json(results, ceilings, settings));
   if (b.compare) print(b.run, comparison(earlier, results, settings));
-  const auto failed = [](const Result& r) { return !r.error.empty(); };
-  const auto count = std::count_if(results.begin(), results.end(), failed);
-  if (count == 0) return;
-  const Result& first = *std::find_if(results.begin(), results.end(), failed);
-  throw Error(std::to_string(count) + " of " + std::to_string(results.size()) +
-              " cases failed, first " + first.name + ": " + first.error);
+  require_complete(results, cases.size());
 }
 
 std::string check_seconds(const std::string& text) {
@@ -141,7 +163,10 @@ constexpr const char* help =
 void add_bench(CLI::App& app) {
   const auto b = std::make_shared<Bench>();
   CLI::App* sub = add_command(app, "bench", "Time ops, modules and training steps", help);
-  sub->add_option("--filter", b->filter, "only cases whose name contains this text");
+  sub->add_option("--filter", b->filter,
+                  "only cases whose name contains this text; several: any of them")
+      ->allow_extra_args(false)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   sub->add_flag("--list", b->list, "print the names of the cases and end");
   sub->add_option("--rounds", b->budget.rounds, "rounds of calls per case")
       ->capture_default_str()
@@ -152,7 +177,8 @@ void add_bench(CLI::App& app) {
       ->capture_default_str()
       ->check(CLI::Validator(check_seconds, "FLOAT in (0, 3600]"));
   sub->add_flag("--quick", b->quick, "tiny sizes: shows that every case runs, not how fast");
-  sub->add_option("--json", b->json, "write the results to this file too");
+  sub->add_option("--json", b->json,
+                  "write the results to this file too, also of a run that is stopped");
   sub->add_option("--compare", b->compare, "JSON of an earlier run: show old / new of each case");
   add_run_flags(*sub, b->run);
   sub->callback([b] { run(*b); });

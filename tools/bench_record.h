@@ -39,8 +39,8 @@ struct Earlier {
   nlohmann::ordered_json settings;
   std::vector<Times> cases;
 };
-// Throws for what is not such a file. `only`: cases whose name contains it.
-Earlier parse_earlier(const std::string& text, const std::string& only);
+// Throws for what is not such a file. Cases that failed then are left out.
+Earlier parse_earlier(const std::string& text);
 // The ratio old / new (above 1: faster now) of each case, with the least and largest ratio of their
 // rounds; settings that differ; cases that only one side has.
 std::string comparison(const Earlier& earlier, const std::vector<Result>& results,

@@ -11,8 +11,9 @@
 namespace sinew::tools {
 namespace {
 
-// The only place that reads the clock: after all work that was begun. A GPU is waited for here.
+// The only place that reads the clock: after all work that was begun, also on a GPU.
 double now() {
+  synchronize();
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
