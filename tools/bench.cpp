@@ -23,8 +23,7 @@ struct Bench {
   bool list = false, quick = false;
 
   Replay replay() const { return run.graph == "off" ? Replay::no : Replay::yes; }
-  // Where --precision bf16 belongs, once a device has it: parameters f32, activations bf16.
-  Precision precision() const { return {run.dtype(), run.dtype()}; }
+  Precision precision() const { return {run.data_type(), run.network_type()}; }
 };
 
 // Contains one of the texts; without any, every name does.

@@ -196,9 +196,9 @@ struct Training {
   std::unique_ptr<AdamW> optimizer;
 };
 
-// bf16: the network casts its activations itself; x, t and parameters stay as they are here.
+// x and t have the type of the parameters also where a network computes in bf16.
 Prepared prepare(const NetworkConfig& config, int64_t batch, Precision precision) {
-  const auto training = std::make_shared<Training>(config, precision.parameters);
+  const auto training = std::make_shared<Training>(config, precision.activations);
   Prepared out;
   out.inputs = {random_tensor({batch, config.input_dim}, precision.parameters),
                 random_tensor({batch, config.output_dim}, precision.parameters)};

@@ -22,7 +22,9 @@ while [ $# -gt 0 ]; do
   esac
 done
 out=$(realpath -m "$out")
-source "$(dirname "$self")/lib.sh"
+cd "$(dirname "$self")/.."
+# shellcheck source=tools/lib.sh
+source tools/lib.sh
 
 phase_build() {
   if [ "$emulated" ]; then

@@ -207,17 +207,16 @@ class Report:
     def about(self):
         environment = (self.table or {}).get("environment", {})
         first = next((w.ready for w in self.workers if w.ready), {})
-        devices = environment.get("devices") or []
-        smi = output_of("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader")
-        smi = [part.strip() for part in smi.split("\n")[0].split(",")] if smi else [None, None]
-        nvcc = re.search(r"release ([\d.]+)", output_of("nvcc", "--version") or "")
+        gpu = (environment.get("devices") or [{}])[0]
         commit = output_of("git", "describe", "--always", "--dirty", "--exclude=*", "--abbrev=12")
         return {
             "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "commit": (commit or environment.get("commit") or "unknown").strip(),
-            "gpu": "emulated" if self.arguments.emulated else smi[0] or (
-                devices[0] if devices else None),
-            "driver": smi[-1] or environment.get("driver"), "nvcc": nvcc and nvcc[1],
+            "gpu": "emulated" if self.arguments.emulated else gpu.get("name") or first.get("gpu"),
+            "driver": output_of("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
+                      or environment.get("driver"),
+            "cuda_driver": gpu.get("driver"), "cuda_runtime": gpu.get("runtime"),
+            "nvcc": output_of("nvcc", "--version"),
             "torch": first.get("torch"), "torch_cuda": first.get("cuda"),
             "torch_device": self.arguments.torch_device if self.workers else None}
 
@@ -254,11 +253,13 @@ class Report:
 
 
 def output_of(*command):
+    """Its last line, None if it has none or fails."""
     try:
-        return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-                              check=True, timeout=20).stdout
+        lines = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                               text=True, check=True, timeout=20).stdout.split("\n")
     except (OSError, subprocess.SubprocessError):
         return None
+    return next((line.strip() for line in reversed(lines) if line.strip()), None)
 
 
 def parse_arguments():
