@@ -4,35 +4,38 @@
 # Leaves OUT/gpu-NAME-DATE-COMMIT.md and .json, and the logs. Without a package registry: copy what
 # tools/stage-deps.sh makes to .deps.
 #   tools/gpu_report.sh [--python INTERPRETER_WITH_TORCH] [--out FOLDER] [--seconds LIMIT]
+#                       [--build CONFIGURED_FOLDER]
 #   tools/gpu_report.sh --emulated ...   proves this script without a GPU: the emulated runtime,
 #                                        tiny sizes, a few tests, PyTorch on the CPU
 # A phase that overruns its share of the time is ended and named; the later ones still run. Exit
 # status 1 if a phase failed or overran.
 set -euo pipefail
 self=$(realpath "$0")
-python=python3 out=out/gpu-report total=520 folder=build-gpu emulated=
+python=python3 out=out/gpu-report total=520 folder= emulated= phase=
 while [ $# -gt 0 ]; do
   case $1 in
     --python) python=$2 && shift 2 ;;
     --out) out=$2 && shift 2 ;;
     --seconds) total=$2 && shift 2 ;;
-    --emulated) emulated=1 folder=build-emulated && shift ;;
+    --build) folder=$2 && shift 2 ;;
+    --emulated) emulated=1 && shift ;;
     --phase) phase=$2 && shift 2 ;;
-    *) sed -n '2,12s/^# \{0,1\}//p' "$self" >&2 && exit 2 ;;
+    *) sed -n '2,13s/^# \{0,1\}//p' "$self" >&2 && exit 2 ;;
   esac
 done
 out=$(realpath -m "$out")
+[ "$folder" ] || folder=$([ "$emulated" ] && echo build-emulated || echo build-gpu)
 cd "$(dirname "$self")/.."
 # shellcheck source=tools/lib.sh
 source tools/lib.sh
 
 phase_build() {
-  if [ "$emulated" ]; then
+  if [ "$folder" = build-emulated ]; then
     configure "$folder" --buildtype=debugoptimized -Dcuda=emulated -Disa=[] -Dexamples=false
-  else
+  elif [ "$folder" = build-gpu ]; then
     configure "$folder" --buildtype=release -Dcuda=enabled -Disa=[] -Dexamples=false
   fi
-  build "$folder"
+  build "$folder" sinew tests/tests
 }
 
 phase_tests() {
@@ -48,7 +51,7 @@ run_phase() {
   local begin=$SECONDS status=0 limit=$2 left=$((total - SECONDS))
   [ "$limit" -le "$left" ] || limit=$left
   say "$1: at most $limit s"
-  timeout --kill-after=5 "$limit" "$BASH" "$self" --phase "$1" ${emulated:+--emulated} \
+  timeout --kill-after=5 "$limit" "$BASH" "$self" --phase "$1" ${emulated:+--emulated} --build "$folder" \
     >"$out/$1.log" 2>&1 || status=$?
   say "$1: status $status, $((SECONDS - begin)) s"
   echo "phase $1 $status $((SECONDS - begin)) $limit" >&"$report"
@@ -56,7 +59,7 @@ run_phase() {
   return "$status"
 }
 
-if [ "${phase:-}" ]; then
+if [ "$phase" ]; then
   "phase_$phase"
   exit
 fi

@@ -31,7 +31,7 @@ STEP = re.compile(r"step/(\w+)-(\d+)x(\d+)-d(\d+)-k(\d+)-b(\d+)$")
 GATHERS = ("index", "index_select")
 
 
-class Late(Exception):
+class Late(BaseException):  # no Exception: a compiler would take it for a fault of its own
     """The time to build cases is over."""
 
 
@@ -39,6 +39,7 @@ class Bench:
     def __init__(self, arguments):
         self.mode, self.device = arguments.mode, torch.device(arguments.device)
         self.block = (8, 16) if arguments.quick else (16384, 1024)  # as tools/bench_op.h
+        torch._dynamo.config.recompile_limit = 1000  # else the ninth case would silently run eager
         self.weights = 64 if arguments.quick else 1 << 24  # as add_updates in tools/bench_nets.cpp
 
     def gathers(self, case):
@@ -52,7 +53,8 @@ class Bench:
     def compiled(self, module):
         if self.mode == "eager":
             return module
-        return torch.compile(module, mode=None if self.mode == "default" else self.mode)
+        mode = None if self.mode == "default" else self.mode
+        return torch.compile(module, mode=mode, dynamic=False)
 
     def begin(self):
         if self.mode == "reduce-overhead":
@@ -145,13 +147,17 @@ def late(number, frame):
     raise Late()
 
 
-def build(bench, cases):
+def build(bench, cases, limit):
     """{key: (call, seconds of one)} of what could be built, {key: reason} of the others."""
-    built, skipped = {}, {}
+    built, skipped, end = {}, {}, time.monotonic() + limit
+    signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, limit)
     keys = [(case, gather) for case in cases for gather in bench.gathers(case)]
     for number, (case, gather) in enumerate(keys):
         key = f"{case} {gather}"
         try:
+            if time.monotonic() > end:
+                raise Late()
             call = bench.call(case, gather)
             bench.seconds_of(call, 3)
             built[key] = (call, bench.seconds_of(call, 1))
@@ -161,6 +167,7 @@ def build(bench, cases):
         except Exception as error:  # whatever a compiler throws
             lines = str(error).strip().splitlines()
             skipped[key] = f"{type(error).__name__}: {lines[0][:200] if lines else ''}"
+    signal.setitimer(signal.ITIMER_REAL, 0)
     return built, skipped
 
 
@@ -182,10 +189,7 @@ def main():
     out, sys.stdout = sys.stdout, sys.stderr  # what a compiler prints is no answer
     torch.manual_seed(0)
     bench = Bench(arguments)
-    signal.signal(signal.SIGALRM, late)
-    signal.setitimer(signal.ITIMER_REAL, arguments.limit)
-    built, skipped = build(bench, arguments.cases)
-    signal.setitimer(signal.ITIMER_REAL, 0)
+    built, skipped = build(bench, arguments.cases, arguments.limit)
     on_gpu = bench.device.type == "cuda"
     answer = {"ready": True, "torch": torch.__version__, "cuda": torch.version.cuda,
               "gpu": torch.cuda.get_device_name() if on_gpu else None, "skipped": skipped}

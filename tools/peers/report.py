@@ -91,7 +91,7 @@ class Report:
     def __init__(self, arguments):
         self.arguments, self.out = arguments, Path(arguments.out)
         self.phases, self.notes, self.workers = [], [], []
-        self.table, self.cases = None, []
+        self.table, self.cases, self.status = None, [], 0
         self.sinew = {"replayed": [], "eager": []}
 
     def note(self, text):
@@ -118,6 +118,7 @@ class Report:
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
+        self.status = process.returncode
         try:
             return json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -155,15 +156,17 @@ class Report:
             worker.ready = worker.answer(min(left() / 2, self.arguments.prepare + 15))
             if worker.ready is None:
                 self.note(f"PyTorch, {worker.mode}: did not get ready")
-        self.workers, lost = [w for w in self.workers if w.ready], [
-            w for w in self.workers if not w.ready]
-        for worker in lost:
-            worker.process.kill()
+                worker.process.kill()
+        self.workers = [w for w in self.workers if w.ready]
         share = 0.5 if self.workers else 1
         begin = time.monotonic()
         self.table = self.bench("table.json", share * left(), "--rounds", "3", "--seconds",
                                 str(self.arguments.seconds))
-        self.phases.append(["every case", 0, time.monotonic() - begin, share * seconds])
+        self.phases.append(["every case", 124 if self.status == 130 else self.status,
+                            time.monotonic() - begin, share * seconds])
+        cases = self.table["cases"] if self.table else []
+        if failed := sum("error" in c for c in cases):
+            self.note(f"{failed} of {len(cases)} cases failed")
         self.rounds(left)
 
     def rounds(self, left):
