@@ -31,7 +31,7 @@ __device__ __forceinline__ void add_tile(const Rows<X>& x, const float (&dy)[til
   constexpr int piece = Piece<X>::rows;
 #pragma unroll
   for (int j = 0; j < edges_at_once; ++j) {
-    if (j >= count) break;
+    if (j >= count) continue;  // the same for a warp
 #pragma unroll
     for (int p = 0; p < planes; ++p) {
       float v[piece];
