@@ -178,6 +178,7 @@ TEST_CASE("cuda geo_linear: other sizes of inputs and outputs, repeated and unre
   check_first("fewer outputs", anywhere(33, 5, 8), {17, 33});
   check_first("k 200", anywhere(31, 5, 200), {3, 31});
   check_first("slices", anywhere(6, 9, 3), {130, 6});
+  check_first("several tiles in a block", anywhere(3, 2, 2), {70000, 3});
   check_first("repeated", table(4, 6, 3, [](int64_t o, int64_t) { return o / 2; }), {5, 4});
   check_first("one input", table(40, 33, 8, [](int64_t, int64_t) { return 39; }), {3, 40});
   check_first("unread", table(2000, 40, 3, [](int64_t o, int64_t) { return 2 * o; }), {2, 2000});
