@@ -2,14 +2,12 @@
 // error, backward, AdamW.
 #include <memory>
 
-#include "bench_cost.h"
+#include "bench_op.h"
 #include "sinew/compare.h"
 #include "sinew/optim.h"
 
 namespace sinew::tools {
 namespace {
-
-using Tensors = std::vector<Tensor>;
 
 // y = module(x), with what its gradients are taken for.
 struct Subject {
@@ -28,14 +26,14 @@ Prepared prepare(const std::shared_ptr<Subject>& s, Pass pass) {
   const Tensor y = s->f(s->x), dy = random_tensor(y.shape(), y.dtype());
   out.call = [s, dy](const Tensors&) {
     Tape tape;
-    tape.watch(s->x);
-    Tensors wrt{s->x};
+    Tensors wrt;
+    const Tensor x = tracked(tape, s->x, wrt);
     for (const Member& m : s->members) {
       if (!m.tensor) continue;
       tape.watch(*m.tensor);
       wrt.push_back(*m.tensor);
     }
-    return tape.gradients(s->f(s->x), wrt, {.cotangent = dy});
+    return tape.gradients(s->f(x), wrt, {.cotangent = dy});
   };
   return out;
 }

@@ -3,8 +3,6 @@
 
 #include <memory>
 
-#include "sinew/tape.h"
-
 namespace sinew::tools {
 namespace {
 
@@ -18,16 +16,29 @@ Prepared prepare(const Op& op, Pass pass) {
     return out;
   }
   const Tensor dy = random_tensor(y.shape(), y.dtype());
-  out.call = [in, dy, f = op.f, wrt = op.wrt](const Tensors&) {
+  out.call = [in, dy, f = op.f, count = op.wrt](const Tensors&) {
     Tape tape;
-    for (size_t i = 0; i < wrt; ++i) tape.watch((*in)[i]);
-    const Tensors watched(in->begin(), in->begin() + static_cast<std::ptrdiff_t>(wrt));
-    return tape.gradients(f(*in), watched, {.cotangent = dy});
+    Tensors x = *in, wrt;
+    for (size_t i = 0; i < count; ++i) x[i] = tracked(tape, x[i], wrt);
+    return tape.gradients(f(x), wrt, {.cotangent = dy});
   };
   return out;
 }
 
 }  // namespace
+
+Tensor tracked(Tape& tape, Tensor& x, Tensors& wrt) {
+  if (x.dtype() != DType::bf16) {
+    tape.watch(x);
+    wrt.push_back(x);
+    return x;
+  }
+  Tensor leaf({1}), y = x.detach();
+  tape.watch(leaf);
+  wrt.push_back(leaf);
+  record(y, {leaf}, [](const Tensor&, Cotangents&) {});
+  return y;
+}
 
 void OpCases::add(const Op& op) {
   out_.push_back({"op/" + op.name + "/forward", [op] { return prepare(op, Pass::forward); }});

@@ -1,6 +1,7 @@
 // Cases of single ops: of a function of some tensors, forward and with its gradients.
 #pragma once
 #include "bench_cost.h"
+#include "sinew/tape.h"
 
 namespace sinew::tools {
 
@@ -15,6 +16,10 @@ struct Op {
   PerElement operations;
   Saves saves = Saves::inputs;
 };
+
+// x for ops on a tape that is asked for x's gradient, and in `wrt` what to ask for. A tape takes no
+// leaf of bf16: such an x follows from a leaf by a function that drops the gradient.
+Tensor tracked(Tape& tape, Tensor& x, Tensors& wrt);
 
 class OpCases {
  public:

@@ -35,12 +35,12 @@ phase_build() {
   elif [ "$folder" = build-gpu ]; then
     configure "$folder" --buildtype=release -Dcuda=enabled -Disa=[] -Dexamples=false
   fi
-  build "$folder" sinew tests/tests
+  build "$folder" ${emulated:+sinew}
 }
 
 phase_tests() {
   if [ "$emulated" ]; then
-    run_tests "$folder" --test-args='--test-case=cuda*' sinew
+    run_tests "$folder" 'sinew cuda'
   else
     run_tests "$folder" --no-suite tree
   fi
