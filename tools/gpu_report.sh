@@ -11,7 +11,7 @@
 # status 1 if a phase failed or overran.
 set -euo pipefail
 self=$(realpath "$0")
-python=python3 out=out/gpu-report total=520 folder= emulated= phase=
+python=python3 out=out/gpu-report total=520 folder='' emulated='' phase=''
 while [ $# -gt 0 ]; do
   case $1 in
     --python) python=$2 && shift 2 ;;
@@ -78,7 +78,7 @@ if run_phase build 260; then
   echo "measure $measure" >&"$report"
 fi
 exec {report}>&-
-wait "$reporter" || failed=1
+wait "$reporter" || fail "tools/peers/report.py failed; the logs are in $out"
 stem=$(cat "$out/stem")
 say "Took $SECONDS s; $stem.md, $stem.json"
 exit "$failed"

@@ -237,7 +237,7 @@ class Report:
                     times = [r[key] for r in worker.rounds if key in r]
                     if times:
                         record["pytorch_ms"][kind] = times
-                    elif key in worker.ready["skipped"]:
+                    elif worker.ready and key in worker.ready["skipped"]:
                         record["skipped"][kind] = worker.ready["skipped"][key]
             records.append(record)
         return records
