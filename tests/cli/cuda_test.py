@@ -14,14 +14,14 @@ class Cuda(CliCase):
         return self.run_program("info", "--device", "cuda").status == 0
 
     def train(self, out, *args):
-        self.ok("train", *DATA, "--shape", "3x4", "--depth", "2", "--k", "4", "--epochs", "2",
+        self.ok("train", *DATA, "--shape", "5x6", "--depth", "2", "--k", "4", "--epochs", "2",
                 "--batch-size", "16", "--drop-path-max", "0.3", "--out", out, "--quiet",
                 *args)
         return json.loads(self.read(f"{out}/history.json"))
 
     def predict(self, model, *args):
         self.ok("predict", "--model", model, "--input", f"{CASE}/X.npy", "--output", "y.npy", *args)
-        return read_npy("y.npy")[2]
+        return read_npy(self.path("y.npy"))[2]
 
     def test_without_a_gpu(self):
         if self.usable():
