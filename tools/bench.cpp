@@ -13,8 +13,6 @@
 namespace sinew::tools {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 struct Bench {
   RunFlags run;
   Budget budget;
@@ -23,6 +21,7 @@ struct Bench {
   bool list = false, quick = false;
 
   Replay replay() const { return run.graph == "off" ? Replay::no : Replay::yes; }
+  Sizes sizes() const { return quick ? Sizes::tiny : Sizes::full; }
   Precision precision() const { return {run.data_type(), run.network_type()}; }
 };
 
@@ -33,7 +32,7 @@ bool selects(const std::vector<std::string>& filter, const std::string& name) {
 }
 
 Cases selected(const Bench& b) {
-  const Sizes sizes = b.quick ? Sizes::tiny : Sizes::full;
+  const Sizes sizes = b.sizes();
   Cases all, out;
   add_ceilings(all, b.precision(), sizes);
   const size_t ceilings = all.size();  // always measured, for the shares
@@ -77,15 +76,8 @@ Result result_of(const Case& c, const Bench& b) {
   return result;
 }
 
-Json settings_of(const Bench& b) {
-  return {{"device", name(device())},
-          {"threads", threads()},
-          {"isa", name(isa())},
-          {"precision", b.run.precision},
-          {"replay", b.replay() == Replay::yes},
-          {"quick", b.quick},
-          {"rounds", b.budget.rounds},
-          {"seconds", b.budget.seconds}};
+Settings settings_of(const Bench& b) {
+  return {name(device()), name(isa()), b.run.precision, threads(), b.replay(), b.sizes(), b.budget};
 }
 
 // Those that are measured before a signal ends the program.
@@ -127,8 +119,8 @@ void run(const Bench& b) {
     for (const Case& c : cases) names += c.name + "\n";
     return print(b.run, names);
   }
-  const Json settings = settings_of(b);
-  print(b.run, "settings: " + settings.dump() + "\n" + table_head());
+  const Settings settings = settings_of(b);
+  print(b.run, table_head(settings));
   Ceilings ceilings;
   const std::vector<Result> results = results_of(cases, b, ceilings);
   if (b.json) write_file(*b.json, to_json(results, ceilings, settings));

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <map>
+#include <nlohmann/json.hpp>
 
 #include "environment.h"
 #include "sinew/error.h"
@@ -72,6 +72,17 @@ Json case_json(const Result& r, const Ceilings& ceilings) {
   return out;
 }
 
+Json settings_json(const Settings& s) {
+  return {{"device", s.device},
+          {"threads", s.threads},
+          {"isa", s.isa},
+          {"precision", s.precision},
+          {"replay", s.replay == Replay::yes},
+          {"quick", s.sizes == Sizes::tiny},
+          {"rounds", s.budget.rounds},
+          {"seconds", s.budget.seconds}};
+}
+
 Json parse_bounded(const std::string& text) {
   if (text.size() > largest_file) throw Error("larger than 16 MiB");
   const auto limit = [](int depth, Json::parse_event_t event, Json&) {
@@ -104,8 +115,8 @@ void Ceilings::take(const Result& result) {
   if (result.name == "ceiling/matmul") operations_per_s = rate(result.cost.operations, seconds);
 }
 
-std::string table_head() {
-  return padded("case", name_width) +
+std::string table_head(const Settings& settings) {
+  return "settings: " + settings_json(settings).dump() + "\n" + padded("case", name_width) +
          "  median ms     min ms  spread       MB     Mop       GB/s % copy      Gop/s % peak"
          "   call 1 ms   call 2 ms\n";
 }
@@ -124,12 +135,12 @@ std::string table_row(const Result& r, const Ceilings& ceilings) {
 }
 
 std::string to_json(const std::vector<Result>& results, const Ceilings& ceilings,
-                    const Json& settings) {
+                    const Settings& settings) {
   const auto giga = [](const std::optional<double>& rate) {
     return rate ? Json(1e-9 * *rate) : Json();
   };
   Json out = {{"environment", environment()},
-              {"settings", settings},
+              {"settings", settings_json(settings)},
               {"ceilings",
                {{"copy_gb_per_s", giga(ceilings.bytes_per_s)},
                 {"matmul_gflop_per_s", giga(ceilings.operations_per_s)}}},
@@ -144,7 +155,8 @@ Earlier parse_earlier(const std::string& text) {
   const auto settings = part("settings"), cases = part("cases");
   if (settings == file.end() || !settings->is_object() || cases == file.end() || !cases->is_array())
     throw Error("no results of sinew bench (settings and cases)");
-  Earlier out{*settings, {}};
+  Earlier out;
+  for (const auto& [key, value] : settings->items()) out.settings[key] = value.dump();
   for (const Json& one : *cases) {
     const auto found = one.is_object() ? one.find("name") : one.end();
     if (!one.is_object() || found == one.end() || !found->is_string())
@@ -167,11 +179,12 @@ Earlier parse_earlier(const std::string& text) {
 }
 
 std::string comparison(const Earlier& earlier, const std::vector<Result>& results,
-                       const Json& settings) {
+                       const Settings& settings) {
   std::string out = "\n", missing;
-  for (const auto& [key, now] : settings.items()) {
+  const Json current = settings_json(settings);
+  for (const auto& [key, now] : current.items()) {
     const auto then = earlier.settings.find(key);
-    const std::string old = then == earlier.settings.end() ? "unknown" : then->dump();
+    const std::string old = then == earlier.settings.end() ? "unknown" : then->second;
     if (old != now.dump())
       out += "settings differ: " + key + " " + printable(old) + " then, " + now.dump() + " now\n";
   }

@@ -1,6 +1,6 @@
 // The results of `sinew bench` as text and JSON, and results of an earlier run.
 #pragma once
-#include <nlohmann/json.hpp>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -8,6 +8,14 @@
 #include "bench.h"
 
 namespace sinew::tools {
+
+struct Settings {
+  std::string device, isa, precision;
+  int threads = 0;
+  Replay replay = Replay::yes;
+  Sizes sizes = Sizes::full;
+  Budget budget;
+};
 
 struct Result {
   std::string name;
@@ -23,12 +31,12 @@ struct Ceilings {
   void take(const Result& result);
 };
 
-std::string table_head();
+std::string table_head(const Settings& settings);
 std::string table_row(const Result& result, const Ceilings& ceilings);
 
 // environment, settings, ceilings, cases. Times in ms, rates in 1e9 per second, shares of 1.
 std::string to_json(const std::vector<Result>& results, const Ceilings& ceilings,
-                    const nlohmann::ordered_json& settings);
+                    const Settings& settings);
 
 // What --compare needs of an earlier run's JSON.
 struct Earlier {
@@ -36,7 +44,7 @@ struct Earlier {
     std::string name;
     double median = 0, min = 0, max = 0;  // ms
   };
-  nlohmann::ordered_json settings;
+  std::map<std::string, std::string> settings;  // values as JSON
   std::vector<Times> cases;
 };
 // Throws for what is not such a file. Cases that failed then are left out.
@@ -44,6 +52,6 @@ Earlier parse_earlier(const std::string& text);
 // The ratio old / new (above 1: faster now) of each case, with the least and largest ratio of their
 // rounds; settings that differ; cases that only one side has.
 std::string comparison(const Earlier& earlier, const std::vector<Result>& results,
-                       const nlohmann::ordered_json& settings);
+                       const Settings& settings);
 
 }  // namespace sinew::tools
