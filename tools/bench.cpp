@@ -1,5 +1,6 @@
 // sinew bench: time of ops, modules and training steps, and how near they come to what the device
 // can do. Cases: bench.h; their costs: bench_cost.h.
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
 #include <memory>
@@ -153,7 +154,8 @@ constexpr const char* help =
 
 void add_bench(CLI::App& app) {
   const auto b = std::make_shared<Bench>();
-  CLI::App* sub = add_command(app, "bench", "Time ops, modules and training steps", help);
+  CLI::App* sub =
+      add_command(app, "bench", "Time ops, modules and training steps", help, [b] { run(*b); });
   sub->add_option("--filter", b->filter,
                   "only cases whose name contains this text; several: any of them")
       ->allow_extra_args(false)
@@ -172,7 +174,6 @@ void add_bench(CLI::App& app) {
                   "write the results to this file too, also of a run that is stopped");
   sub->add_option("--compare", b->compare, "JSON of an earlier run: show old / new of each case");
   add_run_flags(*sub, b->run);
-  sub->callback([b] { run(*b); });
 }
 
 }  // namespace sinew::tools

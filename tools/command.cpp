@@ -3,6 +3,7 @@
 
 #include <sys/stat.h>
 #include <unistd.h>
+#include <CLI/CLI.hpp>
 
 #include <cerrno>
 #include <charconv>
@@ -141,10 +142,12 @@ void RunFlags::apply() const {
 DType RunFlags::data_type() const { return precision == "f64" ? DType::f64 : DType::f32; }
 DType RunFlags::network_type() const { return precision == "bf16" ? DType::bf16 : data_type(); }
 
-CLI::App* add_command(CLI::App& app, const char* name, const char* what, const char* example) {
+CLI::App* add_command(CLI::App& app, const char* name, const char* what, const char* example,
+                      const std::function<void()>& run) {
   CLI::App* sub = app.add_subcommand(name, what);
   sub->formatter(std::make_shared<Help>());
   sub->footer("Example: " + std::string(example));
+  sub->callback(run);
   sub->option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   return sub;
 }

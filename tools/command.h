@@ -4,11 +4,17 @@
 // A subcommand first reads and checks all its input (a failure there is exit status 2), then calls
 // work_starts() and works (a failure there is exit status 1).
 #pragma once
-#include <CLI/CLI.hpp>
+#include <functional>
 #include <string>
 
 #include "sinew/dtype.h"
 #include "sinew/error.h"
+
+namespace CLI {  // CLI11, which takes seconds to compile: included where flags are added
+class App;
+class Option;
+class Validator;
+}  // namespace CLI
 
 namespace sinew::tools {
 
@@ -40,8 +46,9 @@ struct RunFlags {
 // refusal of its flags that mean nothing here.
 void add_run_flags(CLI::App& sub, RunFlags& flags);
 
-// A help text with an example, as every subcommand has it.
-CLI::App* add_command(CLI::App& app, const char* name, const char* what, const char* example);
+// A subcommand that calls `run`; its help ends with an example.
+CLI::App* add_command(CLI::App& app, const char* name, const char* what, const char* example,
+                      const std::function<void()>& run);
 // --NAME/--no-NAME, shown with its default.
 CLI::Option* add_switch(CLI::App& sub, const std::string& name, bool& value, const char* what);
 

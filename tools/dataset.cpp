@@ -2,6 +2,7 @@
 // targets, checks of rows and values. Public contract: what X and T may be stands in dataset.h.
 #include "dataset.h"
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
 #include <cmath>

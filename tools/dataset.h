@@ -2,12 +2,15 @@
 // The format is that of the name's end (.npy, .idx, .csv, before a .gz), else NPY or IDX by the
 // first bytes, else CSV. All functions throw Error; a message starts with the file's name.
 #pragma once
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "sinew/tensor.h"
+
+namespace CLI {
+class App;
+}
 
 namespace sinew::tools {
 

@@ -1,4 +1,5 @@
 // sinew evaluate: a model's figures of merit on data with known targets. Formulas: metrics.h.
+#include <CLI/CLI.hpp>
 #include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -101,8 +102,9 @@ void run(const Evaluate& e) {
 
 void add_evaluate(CLI::App& app) {
   const auto e = std::make_shared<Evaluate>();
-  CLI::App* sub = add_command(app, "evaluate", "Measure a trained model on data with known targets",
-                              "sinew evaluate --model run --data x.npy --target t.npy");
+  CLI::App* sub =
+      add_command(app, "evaluate", "Measure a trained model on data with known targets",
+                  "sinew evaluate --model run --data x.npy --target t.npy", [e] { run(*e); });
   sub->add_option("--model", e->model.model, "folder of a trained model")->required();
   add_data_flags(*sub, e->data);
   sub->add_option("--batch-size", e->batch_size, "rows at once")
@@ -110,7 +112,6 @@ void add_evaluate(CLI::App& app) {
       ->check(above_zero());
   sub->add_flag("--json", e->json, "print JSON");
   add_run_flags(*sub, e->run);
-  sub->callback([e] { run(*e); });
 }
 
 }  // namespace sinew::tools

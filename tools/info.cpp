@@ -1,4 +1,5 @@
 // sinew info: what this build and this machine are.
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
 #include <string>
@@ -50,10 +51,9 @@ void show(const Info& info) {
 void add_info(CLI::App& app) {
   const auto info = std::make_shared<Info>();
   CLI::App* sub = add_command(app, "info", "Show version, build, processor, memory and devices",
-                              "sinew info --json");
+                              "sinew info --json", [info] { show(*info); });
   sub->add_flag("--json", info->json, "print JSON");
   add_run_flags(*sub, info->run);
-  sub->callback([info] { show(*info); });
 }
 
 }  // namespace sinew::tools

@@ -1,5 +1,6 @@
 // The program `sinew`: dispatch to a subcommand; its errors become one line and an exit status:
 // 2 for wrong usage or input, 1 for a failure during the work, 128 + signal when stopped by one.
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
 #include <iostream>

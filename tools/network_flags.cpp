@@ -2,6 +2,7 @@
 // the library, which knows keys, types and ranges.
 #include "network_flags.h"
 
+#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "command.h"

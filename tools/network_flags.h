@@ -1,11 +1,14 @@
 // A network from --config FILE and one flag per key of its JSON (nn.h), which overrides the file.
 #pragma once
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "sinew/nn.h"
+
+namespace CLI {
+class App;
+}
 
 namespace sinew::tools {
 

@@ -1,5 +1,6 @@
 // sinew params: parameter counts of a network, by formula and as built, and dense networks of
 // matched size. Formulas: params.h; widths: compare.h.
+#include <CLI/CLI.hpp>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -103,12 +104,12 @@ void show(const Params& params) {
 
 void add_params(CLI::App& app) {
   const auto params = std::make_shared<Params>();
-  CLI::App* sub = add_command(app, "params", "Count a network's parameters; match dense networks",
-                              "sinew params --shape 8x8 --k 8 --depth 4");
+  CLI::App* sub =
+      add_command(app, "params", "Count a network's parameters; match dense networks",
+                  "sinew params --shape 8x8 --k 8 --depth 4", [params] { show(*params); });
   params->network.add_to(*sub);
   sub->add_flag("--json", params->json, "print JSON");
   add_run_flags(*sub, params->run);
-  sub->callback([params] { show(*params); });
 }
 
 }  // namespace sinew::tools

@@ -1,4 +1,5 @@
 // sinew predict: a model's outputs for a file of inputs.
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
 #include <memory>
@@ -90,8 +91,9 @@ void run(const Predict& p) {
 
 void add_predict(CLI::App& app) {
   const auto p = std::make_shared<Predict>();
-  CLI::App* sub = add_command(app, "predict", "Apply a trained network to a file of inputs",
-                              "sinew predict --model run --input x.npy --output y.npy");
+  CLI::App* sub =
+      add_command(app, "predict", "Apply a trained network to a file of inputs",
+                  "sinew predict --model run --input x.npy --output y.npy", [p] { run(*p); });
   auto* model = sub->add_option("--model", p->model.model, "folder of a trained model");
   auto* config = sub->add_option("--config", p->model.config, "JSON of a network")->excludes(model);
   auto* weights = sub->add_option("--weights", p->model.weights, "its state as safetensors")
@@ -113,7 +115,6 @@ void add_predict(CLI::App& app) {
       ->check(CLI::IsMember({"raw", "class", "proba"}));
   add_value_flags(*sub, p->data);
   add_run_flags(*sub, p->run);
-  sub->callback([p] { run(*p); });
 }
 
 }  // namespace sinew::tools

@@ -22,7 +22,7 @@ namespace {
 
 class TrainCommand {
  public:
-  CLI::App* add_to(CLI::App& app);
+  void add_to(CLI::App& sub);
   void run();
 
  private:
@@ -51,14 +51,11 @@ class TrainCommand {
   Settings settings_;
 };
 
-CLI::App* TrainCommand::add_to(CLI::App& app) {
-  CLI::App* sub = add_command(app, "train", "Train a network on data files",
-                              "sinew train --data X.npy --target T.npy --depth 6 --out run");
-  add_data_flags(*sub, data_flags_);
-  network_flags_.add_to(*sub);
-  flags_.add_to(*sub);
-  add_run_flags(*sub, run_flags_);
-  return sub;
+void TrainCommand::add_to(CLI::App& sub) {
+  add_data_flags(sub, data_flags_);
+  network_flags_.add_to(sub);
+  flags_.add_to(sub);
+  add_run_flags(sub, run_flags_);
 }
 
 void TrainCommand::run() {
@@ -311,7 +308,10 @@ void TrainCommand::train() {
 
 void add_train(CLI::App& app) {
   const auto command = std::make_shared<TrainCommand>();
-  command->add_to(app)->callback([command] { command->run(); });
+  CLI::App* sub = add_command(app, "train", "Train a network on data files",
+                              "sinew train --data X.npy --target T.npy --depth 6 --out run",
+                              [command] { command->run(); });
+  command->add_to(*sub);
 }
 
 }  // namespace sinew::tools

@@ -2,6 +2,7 @@
 // (TrainOptions, Schedule, optimizers); here only what it cannot see: names and combinations.
 #include "train_flags.h"
 
+#include <CLI/CLI.hpp>
 #include <array>
 #include <charconv>
 #include <type_traits>

@@ -1,6 +1,5 @@
 // The flags of `sinew train` that say how to train: from text to TrainOptions.
 #pragma once
-#include <CLI/CLI.hpp>
 #include <string>
 
 #include "command.h"

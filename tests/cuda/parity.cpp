@@ -67,9 +67,8 @@ void check_parity(const std::string& name, const Parity& p) {
   for (const DType dtype : p.dtypes) {
     const auto expected = run(p, dtype, Device::cpu), got = run(p, dtype, Device::cuda);
     REQUIRE(expected.size() == got.size());
-    const double eps = dtype == DType::bf16 ? 0x1p-9 : 0x1p-24;
-    const double allowed =
-        p.roundings * eps + 4 * 0x1p-24 * std::sqrt(static_cast<double>(p.length));
+    double allowed = (p.ulps + 4 * std::sqrt(static_cast<double>(p.length))) * 0x1p-24;
+    if (dtype == DType::bf16) allowed += p.roundings * 0x1p-8;
     for (size_t t = 0; t < got.size(); ++t) {
       REQUIRE(expected[t].size() == got[t].size());
       double largest = 0, worst = 0;
@@ -79,7 +78,7 @@ void check_parity(const std::string& name, const Parity& p) {
         worst = std::max(worst, std::abs(got[t][i] - expected[t][i]));
         finite = finite && std::isfinite(got[t][i]);
       }
-      INFO(name << ", " << sinew::name(dtype) << ", "
+      INFO(name << ", " << std::string(sinew::name(dtype)) << ", "
                 << (t == 0 ? "y" : "gradient " + std::to_string(t)) << ": off by " << worst
                 << ", allowed " << allowed * largest);
       CHECK((finite && worst <= allowed * largest));

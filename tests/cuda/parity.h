@@ -21,10 +21,11 @@ struct Input {
 struct Parity {
   std::vector<Input> inputs;
   std::function<Tensor(const std::vector<Tensor>&)> f;
-  // The tolerance of each tensor is (roundings eps + 4 eps_f32 sqrt(length)) max |oracle|, with eps
-  // 2^-24 for f32 and 2^-9 for bf16, half the spacing at 1.
-  int64_t length = 1;     // of the longest sum, in the gradients too
-  double roundings = 16;  // to the type under test, one after the other; a function's error counts
+  // Each tensor may differ by ((ulps + 4 sqrt(length)) 2^-24 + roundings 2^-8) max |oracle|; 2^-24
+  // and 2^-8 are half the spacing at 1 of f32 and bf16, and the last term is for bf16 alone.
+  int64_t length = 1;    // of the longest sum, in the gradients too
+  double ulps = 16;      // of the f32 arithmetic, functions and products
+  double roundings = 2;  // to bf16, one after the other: a value, and a gradient made from it
   std::vector<DType> dtypes = {DType::f32, DType::bf16};
 };
 
