@@ -62,6 +62,7 @@ PLANTED = [  # (path, text, part of the finding)
     ("tools/main.cpp", '#include "core/exec.h"\n', "public headers only"),
     ("tests/ops.cpp", 'add(); sub();\n#include "ops/add.h"\n', "public headers only"),
     ("tests/ops.cpp", "add(); // sub();\n", "sub occurs in no test"),
+    ("tests/cuda/ops.cpp", "add(); // sub();\n", "sub occurs in no test of tests/cuda"),
     ("include/sinew/ops.h", "Tensor add();  // sum\nTensor sub();\n", "sub has no doc comment"),
     ("include/sinew/ops.h", "// --- heading\nTensor add();\n", "add has no doc comment"),
     ("src/ops/add.cpp", "int x;\n" * 301, "301 lines of code"),

@@ -15,6 +15,7 @@ import sys
 MAX_LINES = 300
 SOURCE_DIRS = ("src", "include", "tools", "examples", "tests")
 SOURCE_ENDS = (".h", ".cpp", ".cu")
+HOST_FUNCTIONS = {"edge_list", "parse_offset_order", "parse_pattern", "parse_wrap_mode"}
 OP_HEADERS = ("include/sinew/ops.h", "include/sinew/geo.h")
 
 LAYERS = ("base", "kernels", "tensor", "ops", "model", "users")
@@ -253,8 +254,10 @@ def declared_ops(text):
 
 
 def check_ops(root, paths):
-    tests = "\n".join(without_comments(p, read(root, p)) for p in paths
-                      if p.startswith("tests/") and p.endswith((".cpp", ".h")))
+    def code(folder):
+        return "\n".join(without_comments(p, read(root, p)) for p in paths
+                         if p.startswith(folder) and p.endswith((".cpp", ".h", ".cu")))
+    tests, cuda_tests = code("tests/"), code("tests/cuda/") + code("src/core/scalar.h")
     for header in OP_HEADERS:
         if header not in paths:
             continue
@@ -264,6 +267,9 @@ def check_ops(root, paths):
                 yield f"{header}:{number}: {name} has no doc comment"
             if name not in seen and not re.search(rf"(?<!std::)\b{name}\b", tests):
                 yield f"{header}:{number}: {name} occurs in no test"
+            elif name not in seen and name not in HOST_FUNCTIONS and cuda_tests and \
+                    not re.search(rf"(?<!std::)\b{name}\b", cuda_tests):
+                yield f"{header}:{number}: {name} occurs in no test of tests/cuda"
             seen.add(name)
 
 

@@ -1,7 +1,8 @@
 // Dense ops. Every op checks shapes and dtypes (throws `op: fact (values)`), leaves its inputs as
-// they are, and is recorded on the active tape. An op that has nothing to do returns its input. f32
-// and f64 unless said otherwise; dtypes are never mixed. Binary ops broadcast as NumPy does; their
-// gradients are summed back over broadcast axes.
+// they are, and is recorded on the active tape. An op that has nothing to do returns its input. Types
+// unless said otherwise: f32 and f64 on the CPU, f32 and bf16 on cuda. They are not mixed, but that
+// on cuda an f32 parameter beside bf16 activations gives bf16. Binary ops broadcast as NumPy does;
+// their gradients are summed back over broadcast axes.
 #pragma once
 #include <cstdint>
 #include <limits>
