@@ -38,6 +38,7 @@ struct CudaInfo {
   int major = 0, minor = 0;  // compute capability
   int multiprocessors = 0;
   int64_t memory = 0;           // bytes
+  int64_t shared_memory = 0;    // bytes that a block of threads may have
   int runtime = 0, driver = 0;  // CUDA versions, as 13000 for 13.0
 };
 CudaInfo cuda_info();  // of the GPU that is used; throws where there is a fault

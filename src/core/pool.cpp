@@ -27,7 +27,14 @@ size_t bucket_of(size_t bytes) {
 
 }  // namespace
 
+Pool::Pool(Device device, Guard guard)
+    : device_(device), guard_(guard), owner_(device == Device::cuda ? &cuda_executor() : nullptr) {}
+
 Pool::~Pool() { trim(); }
+
+void* Pool::system_block(size_t bytes) {
+  return device_ == Device::cuda ? cuda::allocate(bytes) : std::aligned_alloc(alignment, bytes);
+}
 
 void Pool::set_bytes(void* to, int byte, size_t count) const {
   if (device_ == Device::cpu)
@@ -59,9 +66,14 @@ void* Pool::allocate(size_t bytes) {
     blocks.pop_back();
   } else {
     const size_t guarded = bucket + (guard_ == Guard::on ? alignment : 0);
-    block =
-        device_ == Device::cuda ? cuda::allocate(guarded) : std::aligned_alloc(alignment, guarded);
-    if (!block) throw Error("pool: out of memory (" + std::to_string(guarded) + " bytes)");
+    block = system_block(guarded);
+    if (!block && !context().recorder) {  // what a recording freed stays reserved for its replays
+      give_back_free();
+      block = system_block(guarded);
+    }
+    if (!block)
+      throw Error(std::string("pool: out of memory on ") + name(device_) + " (" +
+                  std::to_string(guarded) + " bytes)");
     blocks.reserve(blocks.capacity() + 1);  // so that release() never allocates
     stats_.reserved += static_cast<int64_t>(bucket);
     ++system_allocations_;
@@ -77,6 +89,10 @@ void* Pool::allocate(size_t bytes) {
 
 void Pool::release(void* block, size_t bytes) noexcept {
   const size_t bucket = bucket_of(bytes);
+  // Another thread's kernels may still use it: its stream is not the one that will get the block.
+  const Context& c = context();
+  if (device_ == Device::cuda && c.cuda && c.cuda.get() != owner_ && !c.recorder)
+    cuda::wait(*c.cuda);
   const std::lock_guard lock(mutex_);
   if (guard_ == Guard::on) {
     overruns_ += !canary_lives(static_cast<char*>(block) + bytes, bucket + alignment - bytes);
@@ -87,6 +103,10 @@ void Pool::release(void* block, size_t bytes) noexcept {
 
 void Pool::trim() {
   const std::lock_guard lock(mutex_);
+  give_back_free();
+}
+
+void Pool::give_back_free() {
   for (auto& [bucket, blocks] : free_) {
     for (void* block : blocks) device_ == Device::cuda ? cuda::release(block) : std::free(block);
     stats_.reserved -= static_cast<int64_t>(bucket * blocks.size());

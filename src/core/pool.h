@@ -17,7 +17,7 @@ class Pool {
  public:
   enum class Guard : uint8_t { off, on };
 
-  explicit Pool(Device device, Guard guard = Guard::off) : device_(device), guard_(guard) {}
+  explicit Pool(Device device, Guard guard = Guard::off);
   ~Pool();
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
@@ -33,11 +33,14 @@ class Pool {
   int64_t system_allocations() const { return system_allocations_; }
 
  private:
+  void* system_block(size_t bytes);
+  void give_back_free();
   void set_bytes(void* to, int byte, size_t count) const;
   bool canary_lives(const void* from, size_t count) const;
 
   Device device_;
   Guard guard_;
+  const void* owner_;  // the executor of the thread that made it, on a GPU
   mutable std::mutex mutex_;
   std::map<size_t, std::vector<void*>> free_;
   MemoryStats stats_;

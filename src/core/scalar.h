@@ -128,14 +128,15 @@ struct Clamp {  // to [a, b]; derivative 1 on the closed interval; NaN stays NaN
 #undef SINEW_FN
 
 // X(name in ops.h, struct): the functions of x alone, then those with two constants.
-#define SINEW_UNARY_PLAIN(X)                                                          \
-  X(neg, Neg)                                                                         \
-  X(abs, Abs)                                                                         \
-  X(exp, Exp)                                                                         \
-  X(log, Log)                                                                         \
-  X(sqrt, Sqrt)                                                                       \
-  X(square, Square) X(sin, Sin) X(cos, Cos) X(tanh, Tanh) X(relu, Relu) X(gelu, Gelu) \
-      X(sigmoid, Sigmoid) X(softplus, Softplus)
+#define SINEW_UNARY_PLAIN(X)                                                            \
+  X(neg, Neg)                                                                           \
+  X(abs, Abs)                                                                           \
+  X(exp, Exp)                                                                           \
+  X(log, Log)                                                                           \
+  X(sqrt, Sqrt)                                                                         \
+  X(square, Square)                                                                     \
+  X(sin, Sin) X(cos, Cos) X(tanh, Tanh) X(relu, Relu) X(gelu, Gelu) X(sigmoid, Sigmoid) \
+      X(softplus, Softplus)
 #define SINEW_UNARY_WITH_CONSTANTS(X) X(affine, Affine) X(pow, Power) X(clamp, Clamp)
 #define SINEW_UNARY(X) SINEW_UNARY_PLAIN(X) SINEW_UNARY_WITH_CONSTANTS(X)
 

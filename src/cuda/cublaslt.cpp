@@ -1,7 +1,8 @@
 // Row-major y = op(a) op(b) as cuBLASLt's column-major y^T = op(b)^T op(a)^T: its A is b, its B is
 // a, and a row-major matrix read column-major is its transpose already.
 // The algorithm is the first of the library's heuristic, asked once per problem. The heuristic
-// reads sizes, types and alignments, so a recorded call and the eager one before it agree.
+// reads sizes and types alone, since all operands are aligned alike: a recorded call and the eager
+// one before it agree.
 #include "cuda/cublaslt.h"
 
 #include <map>
@@ -23,14 +24,14 @@ constexpr uint64_t workspace_bytes = 64 << 10;
 #else
 constexpr uint64_t workspace_bytes = 32 << 20;  // NVIDIA's advice for compute capability 9.0
 #endif
-constexpr uint32_t least_bias_alignment = 16;  // below it kernels were seen to fault
+constexpr uint32_t aligned = 16;  // bytes, all operands (matmul.cpp)
 
 struct Problem {  // what an algorithm is chosen for
   int64_t m, n, k;
   DType dtype, y_dtype;
   bool trans_a, trans_b;
   Tf32 tf32;
-  uint32_t align_a, align_b, align_y, align_bias;  // in bytes, at most 256; no bias: 0
+  bool bias;
   auto operator<=>(const Problem&) const = default;
 };
 
@@ -114,13 +115,6 @@ Description::Description(const Library& library, const Problem& p, lt::Epilogue 
   if (epilogue == lt::Epilogue::bias) set(lt::DescAttribute::bias, bias);
 }
 
-uint32_t alignment(const void* p) {
-  const auto place = reinterpret_cast<uintptr_t>(p);
-  uint32_t bytes = 256;
-  while (place % bytes) bytes /= 2;
-  return p ? bytes : 0;
-}
-
 Problem problem_of(const Cuda& device, const MatmulArgs& args) {
   return {args.m,
           args.n,
@@ -130,10 +124,7 @@ Problem problem_of(const Cuda& device, const MatmulArgs& args) {
           args.trans_a,
           args.trans_b,
           args.dtype == DType::f32 ? device.tf32 : Tf32::off,
-          alignment(args.a),
-          alignment(args.b),
-          alignment(args.y),
-          alignment(args.bias)};
+          args.bias != nullptr};
 }
 
 // The heuristic's first algorithm; false if it has none.
@@ -148,10 +139,10 @@ bool ask(const Library& lib, const Problem& p, const void* bias, Choice& choice)
   set(lt::PreferenceAttribute::workspace_bytes, workspace_bytes);
   // Parts of a sum are added in f32 and in a step of their own.
   set(lt::PreferenceAttribute::reductions, lt::Reduction::compute_type);
-  set(lt::PreferenceAttribute::alignment_a, p.align_b);
-  set(lt::PreferenceAttribute::alignment_b, p.align_a);
-  set(lt::PreferenceAttribute::alignment_c, p.align_y);
-  set(lt::PreferenceAttribute::alignment_d, p.align_y);
+  using Attribute = lt::PreferenceAttribute;
+  for (const Attribute which : {Attribute::alignment_a, Attribute::alignment_b,
+                                Attribute::alignment_c, Attribute::alignment_d})
+    set(which, aligned);
   lt::Heuristic result{};
   int found = 0;
   const lt::Status status = lib.f.heuristic(lib.handle, d.desc.get(), d.a.get(), d.b.get(),
@@ -166,7 +157,7 @@ Choice choose(Library& lib, const Problem& p, const void* bias) {
   const auto known = lib.choices.find(p);
   if (known != lib.choices.end()) return known->second;
   Choice choice{{}, lt::Epilogue::bias};
-  if (p.align_bias < least_bias_alignment || !ask(lib, p, bias, choice)) {
+  if (!p.bias || !ask(lib, p, bias, choice)) {
     choice.epilogue = lt::Epilogue::none;
     if (!ask(lib, p, nullptr, choice))
       throw Error("matmul: cuBLASLt has no algorithm for " + std::to_string(p.m) + " x " +

@@ -45,6 +45,7 @@ CudaInfo info() {
   out.minor = p.minor;
   out.multiprocessors = p.multiProcessorCount;
   out.memory = static_cast<int64_t>(p.totalGlobalMem);
+  out.shared_memory = static_cast<int64_t>(p.sharedMemPerBlockOptin);
   return out;
 }
 
@@ -64,7 +65,7 @@ void* allocate(size_t bytes) {
   const cudaError_t status = cudaMalloc(&block, bytes);
   if (status == cudaErrorMemoryAllocation) {
     cudaGetLastError();
-    throw Error("pool: out of memory on the GPU (" + std::to_string(bytes) + " bytes)");
+    return nullptr;
   }
   cuda_check(status, "cuda: malloc");
   return block;
@@ -76,15 +77,18 @@ void fill(Cuda& device, void* to, int byte, size_t bytes) {
   cuda_check(cudaMemsetAsync(to, byte, bytes, stream_of(device)), "cuda: fill");
 }
 
-// From pageable memory the runtime copies to a buffer of its own before it returns.
+// Small ones the runtime copies to a buffer of its own before it returns.
 void upload(Cuda& device, void* to, const void* from, size_t bytes) {
   copy(device, to, from, bytes, cudaMemcpyHostToDevice);
+  if (bytes > size_t{64} << 10) synchronize(device);
 }
 
 void download(Cuda& device, void* to, const void* from, size_t bytes) {
   copy(device, to, from, bytes, cudaMemcpyDeviceToHost);
   synchronize(device);
 }
+
+void wait(Cuda& device) noexcept { cudaStreamSynchronize(stream_of(device)); }
 
 void synchronize(Cuda& device) {
   cuda_check(cudaStreamSynchronize(stream_of(device)), "cuda: synchronize");
@@ -111,7 +115,7 @@ void Graph::end() {
   const cudaError_t status = cudaGraphInstantiate(&exec, graph, 0);
   cudaGraphDestroy(graph);
   cuda_check(status, "cuda: capture");
-  exec_ = const_cast<void*>(static_cast<const void*>(exec));
+  exec_ = exec;
 }
 
 void Graph::launch(Cuda& device) const {

@@ -9,16 +9,17 @@
 
 namespace sinew::cuda {
 
-std::string fault();           // why no GPU can be used, in one line; empty if one can
+std::string fault();  // why no GPU can be used, in one line; empty if one can
 CudaInfo info();
 std::shared_ptr<Cuda> open();  // a stream of its own; throws if there is a fault
 
-void* allocate(size_t bytes);  // 256-byte aligned
+void* allocate(size_t bytes);  // 256-byte aligned; null if there is no more
 void release(void* block) noexcept;
 void fill(Cuda& device, void* to, int byte, size_t bytes);
 void upload(Cuda& device, void* to, const void* from, size_t bytes);    // `from` may change after
 void download(Cuda& device, void* to, const void* from, size_t bytes);  // waits
 void synchronize(Cuda& device);
+void wait(Cuda& device) noexcept;  // the same; a failure shows at the next call
 
 // Everything put into the device's stream between construction and end(), to be put there again.
 class Graph {

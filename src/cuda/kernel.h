@@ -13,7 +13,7 @@ inline cudaStream_t stream_of(const Cuda& device) {
   return static_cast<cudaStream_t>(device.stream);
 }
 
-// Storage to arithmetic and back: f32, and f64 where a kernel moves or converts only.
+// Storage to arithmetic and back.
 __device__ __forceinline__ float widen(float x) { return x; }
 __device__ __forceinline__ float widen(bf16 x) { return __bfloat162float(x); }
 template <class T>
@@ -36,8 +36,9 @@ void by_storage_type(DType dtype, const F& f) {
 
 constexpr int threads_per_block = 256;
 
-inline unsigned blocks_for(int64_t n, int64_t per_block = threads_per_block) {
-  const int64_t blocks = (n + per_block - 1) / per_block, most = int64_t{1} << 20;
+// For kernels that go on in strides of the whole grid.
+inline unsigned blocks_for(int64_t n) {
+  const int64_t blocks = (n + threads_per_block - 1) / threads_per_block, most = int64_t{1} << 20;
   return static_cast<unsigned>(blocks < most ? blocks : most);
 }
 
@@ -45,6 +46,7 @@ inline unsigned blocks_for(int64_t n, int64_t per_block = threads_per_block) {
 template <class F>
 __global__ void __launch_bounds__(threads_per_block) each_kernel(F f, int64_t n) {
   const int64_t step = int64_t{gridDim.x} * threads_per_block;
+#pragma unroll 1  // nearly always one turn
   for (int64_t i = int64_t{blockIdx.x} * threads_per_block + threadIdx.x; i < n; i += step) f(i);
 }
 // F: a struct of plain data with `__device__ void operator()(int64_t i) const`.
@@ -58,14 +60,6 @@ __device__ __forceinline__ float warp_sum(float x) {
   for (int step = 16; step > 0; step /= 2) x += __shfl_xor_sync(0xffffffffu, x, step);
   return x;
 }
-__device__ __forceinline__ float warp_max(float x) {  // NaN wins
-  for (int step = 16; step > 0; step /= 2) {
-    const float other = __shfl_xor_sync(0xffffffffu, x, step);
-    x = x != x || x > other ? x : other;
-  }
-  return x;
-}
-
 // Sum over a block of whole warps, at most 1024 threads, in every thread. Every thread calls it.
 __device__ __forceinline__ float block_sum(float x) {
   __shared__ float of_warp[32];

@@ -146,8 +146,8 @@ template <class F>
 void column_sums(const Cuda& device, const void* partial, int64_t pieces, int64_t width,
                  const F& finish) {
   if (width > 0)
-    launch(column_sums_kernel<F>, blocks_for(width, 8), threads_per_block, 0, stream_of(device),
-           static_cast<const float*>(partial), pieces, width, finish);
+    launch(column_sums_kernel<F>, static_cast<unsigned>((width + 7) / 8), threads_per_block, 0,
+           stream_of(device), static_cast<const float*>(partial), pieces, width, finish);
 }
 
 }  // namespace

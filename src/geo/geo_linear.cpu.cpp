@@ -155,7 +155,7 @@ void geo_gather(Cpu& device, const GeoGatherArgs& args) {
 template <>
 void geo_weight_gradient(Cpu& device, const GeoWeightArgs& args) {
   args.x_dtype == DType::f64 ? weight_gradient<double>(device, args)
-                           : weight_gradient<float>(device, args);
+                             : weight_gradient<float>(device, args);
 }
 
 }  // namespace sinew

@@ -132,7 +132,7 @@ void gather_with(const Cuda& device, Gather<X, Y> a) {
   const int64_t chunks = (a.n_y + a.chunk - 1) / a.chunk;
   const int64_t tiles = (a.rows + tile_rows<X> * y - 1) / (tile_rows<X> * y);
   const auto kernel = gather_kernel<layout, X, Y>;
-  allow_shared(kernel, shared, geo_most_shared);
+  allow_shared(kernel, shared, a.side.most_shared);
   launch(kernel, dim3(static_cast<unsigned>(chunks), row_blocks(tiles, chunks)),
          dim3(static_cast<unsigned>(x), static_cast<unsigned>(y)), static_cast<size_t>(shared),
          stream_of(device), a);

@@ -21,7 +21,6 @@ enum class GeoDirection : uint8_t { forward, reverse };
 //   direct:  x and edges are read from L2
 enum class GeoLayout : uint8_t { windows, rows, direct };
 
-constexpr int64_t geo_most_shared = 227 * 1024;  // of a block, compute capability 9.0
 constexpr int64_t geo_good_shared = 100 * 1024;  // two blocks share a multiprocessor
 constexpr int64_t geo_bytes_per_input = 32;      // of a tile: 8 rows in f32, 16 in bf16
 constexpr int64_t geo_bytes_per_edge = 8;        // in shared memory: weight and place
@@ -38,8 +37,9 @@ constexpr int64_t geo_chunk(int64_t targets, int64_t k) {
 // What one direction of a table needs, in sources of x.
 struct GeoSizes {
   int64_t n_x, edges, chunk;
-  int64_t window, entries;       // of the chunk that has most
-  int64_t windows, all_entries;  // of all chunks together
+  int64_t window, entries;           // of the chunk that has most
+  int64_t windows, all_entries;      // of all chunks together
+  int64_t most_shared = 227 * 1024;  // bytes a block may have; this: compute capability 9.0
 };
 
 constexpr int64_t geo_tiles_at_once(int64_t chunk) {  // each of 8 rows (f32) or 16 (bf16)
@@ -53,9 +53,11 @@ constexpr int64_t geo_windows_shared(const GeoSizes& s) {
 // bytes each, once per 8 rows) do.
 constexpr GeoLayout geo_layout(const GeoSizes& s) {
   const bool cheap = 4 * s.windows <= 4 * s.n_x + 12 * s.edges / 8;
-  const bool good = geo_windows_shared(s) <= geo_good_shared && s.all_entries <= INT32_MAX;
+  const int64_t shared = geo_windows_shared(s);
+  const bool good =
+      shared <= geo_good_shared && shared <= s.most_shared && s.all_entries <= INT32_MAX;
   if (cheap && good) return GeoLayout::windows;
-  const bool fits = s.n_x * geo_bytes_per_input <= geo_most_shared;
+  const bool fits = s.n_x * geo_bytes_per_input <= s.most_shared;
   return fits ? GeoLayout::rows : GeoLayout::direct;
 }
 
@@ -70,10 +72,11 @@ constexpr int64_t geo_stride(const GeoSizes& s) {
 struct GeoSide {
   GeoLayout layout;
   int32_t chunk, window, entries;  // as in GeoSizes
-  int32_t stride;                  // as geo_stride says
-  const int32_t* chunks;           // (chunks, 4): first source, sources, first entry, entries
-  const int32_t* start;            // (targets)
-  const int32_t* degree;           // (targets)
+  int32_t most_shared;
+  int32_t stride;         // as geo_stride says
+  const int32_t* chunks;  // (chunks, 4): first source, sources, first entry, entries
+  const int32_t* start;   // (targets)
+  const int32_t* degree;  // (targets)
   const int32_t* source;
   const int32_t* edge;  // index into w; -1: filler
 };

@@ -122,7 +122,7 @@ void weights_with(const Cuda& device, const Weights<X, D>& a, const GeoSlices& s
   const int64_t shared = tiled ? a.side.window * geo_bytes_per_input : 0;
   const int64_t chunks = (a.n_out + a.side.chunk - 1) / a.side.chunk;
   const auto kernel = weights_kernel<tiled, X, D>;
-  allow_shared(kernel, shared, geo_most_shared);
+  allow_shared(kernel, shared, a.side.most_shared);
   launch(kernel,
          dim3(static_cast<unsigned>(chunks * slices.parts), static_cast<unsigned>(slices.count)),
          dim3(static_cast<unsigned>(a.side.chunk), static_cast<unsigned>(slices.groups)),
@@ -155,7 +155,7 @@ void weights_types(const Cuda& device, const GeoWeightArgs& args) {
     a.output = 1;
     a.edge = n_out;
   }
-  if (a.side.window * geo_bytes_per_input <= geo_most_shared)
+  if (a.side.window * geo_bytes_per_input <= a.side.most_shared)
     weights_with<true>(device, a, slices);
   else
     weights_with<false>(device, a, slices);

@@ -68,6 +68,7 @@ int64_t most_edges(const Edges& e, int64_t target) {  // of the slice that begin
 Side measured(const Edges& e) {
   Side side;
   GeoSizes& s = side.sizes;
+  s.most_shared = cuda_info().shared_memory;
   s.n_x = e.n_x;
   s.edges = e.first.back();
   s.chunk = geo_chunk(e.targets, e.k);
@@ -140,6 +141,7 @@ std::shared_ptr<const GeoTables> uploaded(const Connectivity& c) {
     plan.chunk = static_cast<int32_t>(side.sizes.chunk);
     plan.window = static_cast<int32_t>(side.sizes.window);
     plan.entries = static_cast<int32_t>(side.sizes.entries);
+    plan.most_shared = static_cast<int32_t>(side.sizes.most_shared);
     plan.stride = static_cast<int32_t>(geo_stride(side.sizes));
     for (const auto* part : {&side.chunks, &side.start, &side.degree, &side.source, &side.edge})
       tables->parts[d].push_back(Tensor::from(*part, {static_cast<int64_t>(part->size())}));

@@ -29,7 +29,7 @@ __device__ __forceinline__ Places places(const BinaryArgs& args, int64_t i) {
   Places p{0, 0, 0};
   for (int d = args.rank - 1; d >= 0; --d) {
     const int64_t size = args.sizes[d], at = d == 0 ? i : i % size;
-    i /= size;
+    if (d > 0) i /= size;
     p.a += at * args.a_strides[d];
     p.b += at * args.b_strides[d];
     p.cond += at * args.cond_strides[d];

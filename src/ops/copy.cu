@@ -14,8 +14,8 @@ struct Move {
   __device__ void operator()(int64_t i) const {
     int64_t from = 0, to = 0;
     for (int d = a.rank - 1; d >= 0; --d) {
-      const int64_t size = a.sizes[d], at = i % size;
-      i /= size;
+      const int64_t size = a.sizes[d], at = d == 0 ? i : i % size;
+      if (d > 0) i /= size;
       from += at * a.x_strides[d];
       to += at * a.y_strides[d];
     }

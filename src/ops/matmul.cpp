@@ -65,8 +65,17 @@ Plan check(const Tensor& a, const Tensor& b, Trans trans_a, Trans trans_b, const
   return plan;
 }
 
-Tensor rounded(const Tensor& x, DType dtype) {
-  return !x.defined() || x.dtype() == dtype ? x : cast(x.detach(), dtype);
+// As the product takes it: of that type, and on cuda at a multiple of 16 bytes, which parameters in
+// a flat block and rows of a batch need not be. cuBLASLt's choice depends on it, and a recording
+// must run what an eager call runs.
+Tensor operand(const Tensor& x, DType dtype) {
+  if (!x.defined()) return x;
+  if (x.dtype() != dtype) return cast(x.detach(), dtype);
+  if (device() == Device::cpu || reinterpret_cast<uintptr_t>(TensorAccess::data(x)) % 16 == 0)
+    return x;
+  Tensor aligned(x.shape(), dtype);
+  aligned.assign(x.detach());
+  return aligned;
 }
 
 }  // namespace
@@ -75,8 +84,8 @@ Tensor matmul(const Tensor& a, const Tensor& b, Trans trans_a, Trans trans_b, co
               std::optional<DType> y_dtype) {
   const auto [product, y_type, m, n, k] = check(a, b, trans_a, trans_b, bias, y_dtype);
   Tensor y(trans_a == Trans::yes ? Shape{m, n} : a.shape().with(-1, n), y_type);
-  const Tensor left = rounded(a, product), right = rounded(b, product);
-  const Tensor added = rounded(bias, y_type);
+  const Tensor left = operand(a, product), right = operand(b, product);
+  const Tensor added = operand(bias, y_type);
   const int64_t slices = device() == Device::cpu ? matmul_tiles(m, n, k).slices : 1;
   const Tensor partial = slices > 1 ? Tensor({slices, m, n}, y_type) : Tensor();
   const MatmulArgs args{product,

@@ -43,6 +43,7 @@ __global__ void __launch_bounds__(threads_per_block) adam_kernel(AdamArgs a) {
   float* m = static_cast<float*>(a.m);
   float* v = static_cast<float*>(a.v);
   const int64_t step = int64_t{gridDim.x} * threads_per_block;
+#pragma unroll 1
   for (int64_t i = int64_t{blockIdx.x} * threads_per_block + threadIdx.x; i < a.n; i += step) {
     const float weight = p[i], gradient = g[i] + s.decay * weight, old = m[i];
     const float mean = (s.from_end ? gradient : old) + s.lerp * (gradient - old);

@@ -187,9 +187,9 @@ TEST_CASE("tensor: sizes that no memory holds are errors and cost nothing") {
   CHECK_THROWS_WITH_AS(Tensor::zeros({int64_t{1} << 62}),
                        "tensor: too many elements ([4611686018427387904])", Error);
   CHECK_THROWS_WITH_AS(Tensor({int64_t{1} << 46}),  // 2^48 bytes and the canary of the tests
-                       "pool: out of memory (281474976710912 bytes)", Error);
+                       "pool: out of memory on cpu (281474976710912 bytes)", Error);
   CHECK(memory().in_use == before.in_use);
-  CHECK(memory().reserved == before.reserved);
+  CHECK(memory().reserved <= before.reserved);  // cached blocks went back before it gave up
 }
 
 TEST_CASE("tensor: constants and copies are whole for any number of threads") {

@@ -129,7 +129,7 @@ TEST_CASE("cuda geo_linear: layouts and sizes follow from the shapes") {
   CHECK(geo_stride(far) == 32);
   far.all_entries = 2 * far.edges + 1;
   CHECK(geo_stride(far) == 1);
-  far.n_x = geo_most_shared / 32;
+  far.n_x = far.most_shared / 32;
   CHECK(geo_layout(far) == GeoLayout::rows);
   far.n_x += 1;
   CHECK(geo_layout(far) == GeoLayout::direct);

@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <thread>
+
 #include "cuda/parity.h"
 #include "sinew/error.h"
 #include "sinew/geo.h"
@@ -148,6 +150,29 @@ TEST_CASE("cuda step: what cannot be captured is refused, and the step can go on
           });
 }
 
+TEST_CASE("cuda step: batches that are rows at odd places, products of every alignment") {
+  const OnDevice cuda(Device::cuda);
+  const auto run = [](Recording recording) {
+    TorchGenerator generator(0);
+    NetworkConfig config = config_of(ActivationKind::relu, ModelKind::dense_residual);
+    config.input_dim = 3;
+    config.hidden_dim = 5;
+    const auto net = make_network(config, generator);
+    TrainOptions options;
+    options.epochs = 3;
+    options.batch_size = 10;
+    options.shuffle = Shuffle::no;
+    options.recording = recording;
+    Trainer trainer(*net, {drawn({40, 3}, 1), drawn({40, 1}, 2)}, options, generator);
+    while (trainer.step()) {
+    }
+    std::vector<std::vector<float>> weights;
+    for (const Parameter& p : net->parameters()) weights.push_back(p.tensor->host<float>());
+    return weights;
+  };
+  CHECK(run(Recording::off) == run(Recording::on));
+}
+
 TEST_CASE("cuda device: tensors move, and meet only on the thread's device") {
   const Tensor here = Tensor::from(std::vector<float>{1, 2, 3}, {3});
   CHECK(here.to(Device::cpu).same_storage(here));
@@ -165,6 +190,21 @@ TEST_CASE("cuda device: tensors move, and meet only on the thread's device") {
                        "device: a tensor [2] is on cpu, this thread computes on cuda", Error);
   CHECK_THROWS_WITH_AS(neg(Tensor::full({2}, 1, DType::f64)),
                        "neg: needs f32 or bf16 on cuda (f64)", Error);
+}
+
+TEST_CASE("cuda device: a tensor that another thread uses and drops") {
+  const OnDevice cuda(Device::cuda);
+  auto x = std::make_unique<Tensor>(Tensor::full({1000}, 3));
+  synchronize();
+  std::vector<double> seen;
+  std::thread([&] {
+    set_device(Device::cuda);
+    const Tensor y = affine(*x, 2, 0);
+    x.reset();
+    seen = y.values();
+  }).join();
+  CHECK(seen == std::vector<double>(1000, 6));
+  CHECK(Tensor::full({1000}, 1).values() == std::vector<double>(1000, 1));
 }
 
 TEST_CASE("cuda device: the stream of masks goes on where it was") {

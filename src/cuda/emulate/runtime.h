@@ -58,7 +58,7 @@ struct Graph;
 using cudaStream_t = Stream*;  // null: the default stream
 using cudaEvent_t = Event*;
 using cudaGraph_t = Graph*;
-using cudaGraphExec_t = const Graph*;
+using cudaGraphExec_t = Graph*;
 
 cudaError_t cudaMalloc(void** block, size_t bytes);
 cudaError_t cudaFree(void* block);
