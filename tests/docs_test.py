@@ -36,9 +36,11 @@ def compiler(build):
 
 
 def libraries(build):
-    """What the library needs beside itself."""
+    """What the library needs beside itself, as its pkg-config file says."""
     zlib = ["-lz"] if "-DSINEW_ZLIB" in command_of(build, "nn/gzip.cpp") else []
-    return [*zlib, "-pthread"]
+    with open(os.path.join(build, "meson-private", "sinew.pc"), encoding="utf-8") as f:
+        line = next(line for line in f if line.startswith("Libs:"))
+    return [*(w for w in line.split()[1:] if "libdir" not in w and w != "-lsinew"), *zlib]
 
 
 def anchors(text):

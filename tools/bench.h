@@ -58,7 +58,7 @@ struct Timing {
   std::vector<double> rounds;    // mean of a round's calls, ascending
   double median() const { return rounds[rounds.size() / 2]; }
 };
-// `between` is called before each round and may throw.
+// `between` is called before each call and round, and may throw.
 Timing measure(const Prepared& prepared, const Budget& budget, Replay replay,
                const std::function<void()>& between);
 

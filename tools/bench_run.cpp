@@ -45,8 +45,11 @@ Timing measure(const Prepared& prepared, const Budget& budget, Replay replay,
       prepared.call(prepared.inputs);
   };
   Timing timing;
+  between();
   timing.first = time_of(call, 1);
+  between();
   timing.second = time_of(call, 1);
+  between();
   const double once = std::max(time_of(call, 1), 1e-9);
   const double round = budget.seconds / static_cast<double>(budget.rounds);
   timing.calls = static_cast<int64_t>(std::clamp(round / once, 1.0, 1e6));

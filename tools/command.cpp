@@ -18,6 +18,7 @@ namespace sinew::tools {
 namespace {
 
 bool working = false;
+std::string delayed_notice;
 volatile std::sig_atomic_t caught = 0;
 
 extern "C" void on_signal(int signal) {
@@ -42,7 +43,12 @@ class Help : public CLI::Formatter {
 
 }  // namespace
 
-void work_starts() { working = true; }
+// A notice is not for a call that fails before: its error is the only line.
+void work_starts() {
+  working = true;
+  if (!delayed_notice.empty()) std::fprintf(stderr, "%s\n", delayed_notice.c_str());
+  delayed_notice.clear();
+}
 bool work_started() { return working; }
 int stop_signal() { return caught; }
 
@@ -68,27 +74,34 @@ void add_run_flags(CLI::App& sub, RunFlags& flags) {
   sub.add_option("--isa", flags.isa, "instruction set: auto, generic, avx2 or avx512")
       ->capture_default_str()
       ->check(CLI::IsMember({"auto", "generic", "avx2", "avx512"}));
-  sub.add_option("--precision", flags.precision, "f32; f64 on the CPU; tf32 or bf16 on cuda")
-      ->capture_default_str()
+  const auto set_precision = [&flags](const std::string& precision) {
+    if (!flags.asked_precision.empty() && flags.asked_precision != precision)
+      throw CLI::ValidationError("the precision is given as " + flags.asked_precision + " and as " +
+                                 precision);
+    flags.precision = flags.asked_precision = precision;
+  };
+  sub.add_option_function<std::string>("--precision", set_precision,
+                                       "f32; f64 on the CPU; tf32 or bf16 on cuda")
+      ->default_str("f32")
       ->check(CLI::IsMember({"f32", "tf32", "bf16", "f64"}));
   sub.add_option("--graph", flags.graph, "record steps once and replay them: auto, on or off")
       ->capture_default_str()
       ->check(CLI::IsMember({"auto", "on", "off"}));
   sub.add_flag("--quiet", flags.quiet, "print nothing but errors");
 
-  const auto set = [&flags](const char* precision) {
-    return [&flags, precision](std::int64_t) { flags.precision = precision; };
+  const auto set = [set_precision](const char* precision) {
+    return [set_precision, precision](std::int64_t) { set_precision(precision); };
   };
   const char* aliases = "Other names";
   sub.add_flag_function("--amp", set("bf16"), "= --precision bf16")->group(aliases);
   sub.add_flag_function("--tf32", set("tf32"), "= --precision tf32")->group(aliases);
   sub.add_option_function<std::string>(
          "--dtype",
-         [&flags](const std::string& type) {
-           flags.precision = type == "float32"    ? "f32"
-                             : type == "float64"  ? "f64"
-                             : type == "bfloat16" ? "bf16"
-                                                  : refuse("--precision bf16");
+         [set_precision](const std::string& type) {
+           set_precision(type == "float32"    ? "f32"
+                         : type == "float64"  ? "f64"
+                         : type == "bfloat16" ? "bf16"
+                                              : refuse("--precision bf16"));
          },
          "float32, float64, bfloat16 = --precision f32, f64, bf16")
       ->check(CLI::IsMember({"float32", "float64", "bfloat16", "float16"}))
@@ -123,7 +136,7 @@ bool RunFlags::use_cuda() const {
   const std::string fault = cuda_fault();
   if (fault.empty()) return true;
   if (device == "cuda") throw Error("--device cuda: " + fault + " (use cpu or auto)");
-  notice(*this, "--device auto: " + fault + "; using the CPU");
+  if (!quiet) delayed_notice = "--device auto: " + fault + "; using the CPU";
   return false;
 }
 

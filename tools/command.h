@@ -32,7 +32,8 @@ struct Stopped : Error {  // exit status 128 + stop_signal()
 
 struct RunFlags {
   std::string device = "auto", isa = "auto", precision = "f32", graph = "auto";
-  int threads = 0;  // 0: all
+  std::string asked_precision;  // by any of its flags
+  int threads = 0;        // 0: all
   bool quiet = false;
 
   void apply() const;          // sets this thread's device, precision, threads and instruction set

@@ -55,7 +55,7 @@ Json devices() {
          {"multiprocessors", gpu.multiprocessors},
          {"memory_bytes", gpu.memory},
          {"runtime", version_text(gpu.runtime)},
-         {"driver", version_text(gpu.driver)}});
+         {"driver_cuda", version_text(gpu.driver)}});
     return list;
   }
   std::error_code error;

@@ -14,6 +14,7 @@ self=$(realpath "$0")
 python=python3 out=out/gpu-report total=520 folder='' emulated='' phase=''
 while [ $# -gt 0 ]; do
   case $1 in
+    --python | --out | --seconds | --build) [ $# -gt 1 ] || { echo "gpu_report.sh: $1 needs a value" >&2; exit 2; } ;;&
     --python) python=$2 && shift 2 ;;
     --out) out=$2 && shift 2 ;;
     --seconds) total=$2 && shift 2 ;;
@@ -23,6 +24,7 @@ while [ $# -gt 0 ]; do
     *) sed -n '2,13s/^# \{0,1\}//p' "$self" >&2 && exit 2 ;;
   esac
 done
+[[ $total =~ ^[1-9][0-9]*$ ]] || { echo "gpu_report.sh: --seconds needs a whole number ($total)" >&2; exit 2; }
 out=$(realpath -m "$out")
 [ "$folder" ] || folder=$([ "$emulated" ] && echo build-emulated || echo build-gpu)
 cd "$(dirname "$self")/.."

@@ -109,7 +109,9 @@ TaskKind parse_task(const std::string& text) {
   return static_cast<TaskKind>(choose("task", "name", text, names));
 }
 
-Task make_task(const TaskOptions& o) {
+namespace {
+
+Task on_cpu(const TaskOptions& o) {
   const int64_t rows = checked_rows(o), n = o.features;
   const bool taught = o.kind == TaskKind::teacher_relu || o.kind == TaskKind::teacher_tanh;
   NumpyGenerator generator(o.seed);
@@ -133,6 +135,20 @@ Task make_task(const TaskOptions& o) {
   task.y = targets.rows(0, o.train_rows);
   task.test_x = inputs.rows(o.train_rows, o.test_rows);
   task.test_y = targets.rows(o.train_rows, o.test_rows);
+  return task;
+}
+
+}  // namespace
+
+// On the CPU, since teachers compute in f64; the same task for every device.
+Task make_task(const TaskOptions& o) {
+  struct OnCpu {
+    Device former = device();
+    OnCpu() { set_device(Device::cpu); }
+    ~OnCpu() { set_device(former); }
+  };
+  Task task = (OnCpu(), on_cpu(o));
+  for (Tensor* t : {&task.x, &task.y, &task.test_x, &task.test_y}) *t = t->to(device());
   return task;
 }
 

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "cuda/parity.h"
+#include "sinew/compare.h"
 #include "sinew/error.h"
 #include "sinew/geo.h"
 #include "sinew/nn.h"
@@ -234,4 +235,22 @@ TEST_CASE("cuda device: what is known of it") {
   release_cached_memory();
   synchronize();
   CHECK_THROWS_AS(Tensor({int64_t{1} << 44}), Error);  // more than the GPU has
+}
+
+TEST_CASE("cuda: the tasks of the reference benchmark are the CPU's") {
+  for (const TaskKind kind :
+       {TaskKind::sine, TaskKind::mixed, TaskKind::teacher_relu, TaskKind::teacher_tanh}) {
+    TaskOptions options;
+    options.kind = kind;
+    options.features = 16;
+    options.train_rows = 20;
+    options.test_rows = 5;
+    const Task cpu = make_task(options);
+    const OnDevice cuda(Device::cuda);
+    const Task task = make_task(options);
+    CHECK(task.x.device() == Device::cuda);
+    CHECK(task.x.values() == cpu.x.values());
+    CHECK(task.y.values() == cpu.y.values());
+    CHECK(task.test_y.values() == cpu.test_y.values());
+  }
 }

@@ -218,7 +218,7 @@ class Report:
             "gpu": "emulated" if self.arguments.emulated else gpu.get("name") or first.get("gpu"),
             "driver": output_of("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
                       or environment.get("driver"),
-            "cuda_driver": gpu.get("driver"), "cuda_runtime": gpu.get("runtime"),
+            "cuda_driver": gpu.get("driver_cuda"), "cuda_runtime": gpu.get("runtime"),
             "nvcc": output_of("nvcc", "--version"),
             "torch": first.get("torch"), "torch_cuda": first.get("cuda"),
             "torch_device": self.arguments.torch_device if self.workers else None}

@@ -8,9 +8,19 @@ def percent(share):
     return "" if share is None else f"{100 * share:.1f}"
 
 
+def figure(value):
+    """Three digits."""
+    if value is None:
+        return "none"
+    return f"{value:.0f}" if value >= 1000 else f"{value:.3g}"
+
+
 def markdown(content, out):
     about = content["about"]
     lines = [f"# Sinew on {about['gpu'] or 'no GPU'}", ""]
+    if about["gpu"] == "emulated":
+        lines += ["**The GPU is an emulation on a CPU: this page shows that the report works. Its times "
+                  "mean nothing.**", ""]
     lines += [f"- {key.replace('_', ' ')}: {value}" for key, value in about.items() if value]
     if content["tests"]:
         lines.append("- tests: {} passed, {} failed".format(*content["tests"]))
@@ -33,19 +43,19 @@ def table_of_cases(table):
     if not table:
         return ["", "No figures of Sinew."]
     copy, matmul = (table["ceilings"][k] for k in ("copy_gb_per_s", "matmul_gflop_per_s"))
-    figure = lambda value, digits: "none" if value is None else f"{value:.{digits}f}"
     lines = ["", "## Every case of sinew bench", "",
-             f"Ceilings: copy {figure(copy, 1)} GB/s, matmul {figure(matmul, 0)} Gop/s. "
-             f"Settings: {json.dumps(table['settings'])}.", "",
+             f"Ceilings: copy {figure(copy)} GB/s, matmul {figure(matmul)} Gop/s, by their fastest round. "
+             f"Settings: {json.dumps(table['settings'])}. MB: what must be read and written at least; "
+             "rates and shares are of the median.", "",
              "| case | median ms | MB | GB/s | % of copy | Gop/s | % of matmul |",
              "|---|---|---|---|---|---|---|"]
     for c in table["cases"]:
         if "error" in c:
             lines.append(f"| {c['name']} | failed: {c['error'][:80]} | | | | | |")
             continue
-        lines.append(f"| {c['name']} | {c['median_ms']:.4f} | {c['bytes'] / 1e6:.2f} | "
-                     f"{c['gb_per_s']:.1f} | {percent(c['share_of_copy'])} | "
-                     f"{c['gflop_per_s']:.1f} | {percent(c['share_of_matmul'])} |")
+        lines.append(f"| {c['name']} | {c['median_ms']:.4f} | {figure(c['bytes'] / 1e6)} | "
+                     f"{figure(c['gb_per_s'])} | {percent(c['share_of_copy'])} | "
+                     f"{figure(c['gflop_per_s'])} | {percent(c['share_of_matmul'])} |")
     return lines
 
 
