@@ -1,8 +1,8 @@
 // Dense ops. Every op checks shapes and dtypes (throws `op: fact (values)`), leaves its inputs as
-// they are, and is recorded on the active tape. An op that has nothing to do returns its input. Types
-// unless said otherwise: f32 and f64 on the CPU, f32 and bf16 on cuda. They are not mixed, but that
-// on cuda an f32 parameter beside bf16 activations gives bf16. Binary ops broadcast as NumPy does;
-// their gradients are summed back over broadcast axes.
+// they are, and is recorded on the active tape. An op that has nothing to do returns its input.
+// Types unless said otherwise: f32 and f64 on the CPU, f32 and bf16 on cuda. They are not mixed,
+// but that on cuda an f32 parameter beside bf16 activations gives bf16. Binary ops broadcast as
+// NumPy does; their gradients are summed back over broadcast axes.
 #pragma once
 #include <cstdint>
 #include <limits>
@@ -37,7 +37,7 @@ Tensor sub(const Tensor& a, const Tensor& b);      // a - b
 Tensor mul(const Tensor& a, const Tensor& b);      // a b
 Tensor div(const Tensor& a, const Tensor& b);      // a / b
 Tensor pow(const Tensor& a, const Tensor& b);      // a^b, for a > 0 (d/db needs ln a)
-Tensor minimum(const Tensor& a, const Tensor& b);  // at a tie each side gets half the gradient
+Tensor minimum(const Tensor& a, const Tensor& b);  // NaN wins; a tie halves the gradient
 Tensor maximum(const Tensor& a, const Tensor& b);  // likewise
 Tensor less(const Tensor& a, const Tensor& b);     // u8: 1 where a < b; no gradient
 Tensor equal(const Tensor& a, const Tensor& b);    // u8: 1 where a == b; no gradient

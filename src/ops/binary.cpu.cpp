@@ -40,16 +40,16 @@ struct Pow {
     return select((b == V(0)) | (a == V(1)), V(1), pow(a, b));
   }
 };
-struct Minimum {  // NaN wins
+struct Minimum {  // NaN wins; xsimd's != is false for it, == is right
   template <class V>
   static V f(V a, V b) {
-    return select(a != a, a, select(a < b, a, b));
+    return select(a == a, select(a < b, a, b), a);
   }
 };
 struct Maximum {
   template <class V>
   static V f(V a, V b) {
-    return select(a != a, a, select(a > b, a, b));
+    return select(a == a, select(a > b, a, b), a);
   }
 };
 

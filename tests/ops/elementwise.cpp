@@ -281,3 +281,26 @@ TEST_CASE("elementwise: cast between all types, the same bits for any number of 
         return to == DType::bf16 ? cast(y, DType::f32) : y;
       }));
 }
+
+TEST_CASE("elementwise: NaN wins in minimum and maximum, at every instruction-set level") {
+  const Isa former = isa();
+  const float nan = std::nanf("");
+  const Tensor a = Tensor::from(std::vector<float>{1, nan, 1, nan, 2, 1, nan, 1, nan, 2}, {10}),
+               b = Tensor::from(std::vector<float>{2, 1, nan, nan, 1, 2, 1, nan, nan, 1}, {10});
+  for (const Isa level : {Isa::generic, Isa::avx2, Isa::avx512}) {
+    if (!supports(level)) continue;
+    set_isa(level);
+    for (const bool wide : {false, true}) {
+      const DType dtype = wide ? DType::f64 : DType::f32;
+      const auto low = minimum(cast(a, dtype), cast(b, dtype)).values(),
+                 high = maximum(cast(a, dtype), cast(b, dtype)).values();
+      for (size_t i = 0; i < low.size(); ++i) {
+        const bool none = i % 5 == 1 || i % 5 == 2 || i % 5 == 3;
+        CHECK(std::isnan(low[i]) == none);
+        CHECK(std::isnan(high[i]) == none);
+        if (!none) CHECK((low[i] == 1 && high[i] == 2));
+      }
+    }
+  }
+  set_isa(former);
+}
