@@ -9,7 +9,7 @@ import signal
 import subprocess
 import unittest
 
-from case import CliCase, PROGRAM
+from case import CliCase, ON_CPU, PROGRAM
 
 FAST = ("bench", "--quick", "--seconds", "1e-6", "--rounds", "1")
 KINDS = {"ceiling", "op", "module", "step"}
@@ -256,7 +256,8 @@ class Bench(CliCase):
     def test_a_signal_ends_it_and_what_there_is_gets_written(self):
         cases = len(self.names("--quick"))
         for sent, status, name in ((signal.SIGTERM, 143, "SIGTERM"), (signal.SIGINT, 130, "SIGINT")):
-            with subprocess.Popen([PROGRAM, "bench", "--quick", "--seconds", "3600", "--rounds",
+            with subprocess.Popen([PROGRAM, "bench", *ON_CPU, "--quick", "--seconds", "3600",
+                                   "--rounds",
                                    "10000", "--json", self.path("r.json")], stdout=subprocess.PIPE,
                                   stderr=subprocess.PIPE) as process:
                 process.stdout.readline()

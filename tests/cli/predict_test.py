@@ -8,8 +8,8 @@ import struct
 import subprocess
 import unittest
 
-from case import (CliCase, GOLDEN, GOLDEN_CASES, PROGRAM, linear_config, linear_weights, npy,
-                  npy_header, read_npy, safetensors)
+from case import (CliCase, GOLDEN, GOLDEN_CASES, ON_CPU, PROGRAM, linear_config, linear_weights,
+                  npy, npy_header, read_npy, safetensors)
 
 WEIGHT, BIAS = [[2.0, -1.0], [0.5, 3.0], [1.0, 1.0]], [0.25, 0.0, -1.0]
 ROWS = [[1.0, 2.0], [-3.0, 0.5], [0.0, 0.0], [4.0, 4.0]]
@@ -237,14 +237,16 @@ class Predict(CliCase):
 
     def test_output_to_a_pipe(self):
         self.write_model("run", WEIGHT, BIAS)
-        done = subprocess.run([PROGRAM, "predict", "--model", "run", "--input", "x.npy", "--output",
+        done = subprocess.run([PROGRAM, "predict", *ON_CPU, "--model", "run", "--input", "x.npy",
+                               "--output",
                                "/dev/stdout"], cwd=self.folder, stdout=subprocess.PIPE, check=True)
         self.write("piped.npy", done.stdout)
         self.assertEqual(read_npy(self.path("piped.npy"))[2], [v for row in OUT for v in row])
 
     def start(self):
         """The program, waiting for its input from the pipe that comes with it."""
-        process = subprocess.Popen([PROGRAM, "predict", "--model", "run", "--input", "pipe",
+        process = subprocess.Popen([PROGRAM, "predict", *ON_CPU, "--model", "run", "--input",
+                                    "pipe",
                                     "--output", "y.npy"], cwd=self.folder, stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE)
         self.addCleanup(process.communicate)

@@ -7,7 +7,7 @@ import subprocess
 import time
 import unittest
 
-from case import CliCase, PROGRAM
+from case import CliCase, ON_CPU, PROGRAM
 
 # Subcommands with a call that only lacks the flags under test.
 CALLS = {"params": ("--shape", "4x4"), "info": (), "bench": ("--list",)}
@@ -87,7 +87,7 @@ class Program(CliCase):
 
     def test_shared_flags_are_accepted(self):
         for name, call in CALLS.items():
-            for args in (("--threads", "2"), ("--isa", "auto"), ("--device", "auto"),
+            for args in (("--threads", "2"), ("--isa", "auto"), ("--device", "cpu"),
                          ("--device", "cpu"), ("--precision", "f64"), ("--dtype", "float64"),
                          ("--dtype", "float32"), ("--amp-dtype", "bfloat16"), ("--graph", "on"),
                          ("--graph=off",)):
@@ -97,7 +97,8 @@ class Program(CliCase):
     def test_output_that_cannot_be_written(self):
         for name, call in CALLS.items():
             with open("/dev/full", "wb") as full:
-                done = subprocess.run([PROGRAM, name, *call], stdout=full, stderr=subprocess.PIPE,
+                done = subprocess.run([PROGRAM, name, *ON_CPU, *call], stdout=full,
+                                      stderr=subprocess.PIPE,
                                       check=False)
             self.assertEqual(done.returncode, 1)
             self.assertEqual(done.stderr.decode(), f"sinew {name}: error: standard output: writing "
@@ -106,7 +107,8 @@ class Program(CliCase):
     def test_output_to_a_closed_pipe(self):
         read, write = os.pipe()
         os.close(read)
-        done = subprocess.run([PROGRAM, "info"], stdout=write, stderr=subprocess.PIPE, check=False)
+        done = subprocess.run([PROGRAM, "info", *ON_CPU], stdout=write, stderr=subprocess.PIPE,
+                              check=False)
         os.close(write)
         self.assertEqual(done.returncode, 1)
         self.assertIn(b"sinew info: error: standard output: writing failed (Broken pipe)\n",

@@ -11,8 +11,8 @@ import subprocess
 import time
 import unittest
 
-from case import (CliCase, GOLDEN, GOLDEN_CASES, PROGRAM, linear_config, linear_weights, npy,
-                  read_safetensors, safetensors)
+from case import (CliCase, GOLDEN, GOLDEN_CASES, ON_CPU, PROGRAM, linear_config, linear_weights,
+                  npy, read_safetensors, safetensors)
 
 HISTORY = ["epoch", "train_loss", "val_loss", "lr", "time_s", "step_time_ms_median",
            "samples_per_sec", "grad_norm_mean", "grad_norm_max", "loss_nonfinite_steps",
@@ -417,7 +417,7 @@ class Train(CliCase):
 
     # --- stopping and going on ---
     def start(self, out, *args):
-        return subprocess.Popen([PROGRAM, "train", "--data", "x.npy", "--target", "t.npy", "--out",
+        return subprocess.Popen([PROGRAM, "train", *ON_CPU, "--data", "x.npy", "--target", "t.npy", "--out",
                                  out, "--batch-size", "8", "--depth", "2", "--epochs", "150",
                                  "--drop-path-max", "0.3", "--resume", "--quiet", *args],
                                 cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
