@@ -73,7 +73,8 @@ Tensor run(const char* name, BinaryOp op, const Tensor& a, const Tensor& b, cons
 Tensor arithmetic(const char* name, BinaryOp op, const Tensor& a, const Tensor& b) {
   require_real(name, a);
   require_real(name, b);
-  if (device() == Device::cpu) require_same_dtype(name, a, b);
+  const bool compares = op == BinaryOp::minimum || op == BinaryOp::maximum;  // in the backward
+  if (compares || device() == Device::cpu) require_same_dtype(name, a, b);
   return run(name, op, a, b, {});
 }
 
@@ -92,9 +93,6 @@ Tensor share(const Tensor& chosen, const Tensor& tied, DType dtype) {
 
 // minimum or maximum: the side that is chosen has the gradient.
 Tensor extreme(const char* name, BinaryOp op, const Tensor& a, const Tensor& b) {
-  require_defined(name, a);
-  require_defined(name, b);
-  require_same_dtype(name, a, b);  // its backward compares them
   Tensor y = arithmetic(name, op, a, b);
   record(y, {a, b}, [a, b, op](const Tensor& dy, Cotangents& dx) {
     const Tensor tied = equal(a, b);

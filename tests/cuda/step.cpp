@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "cuda/parity.h"
+#include "nn/uniform.h"
 #include "sinew/compare.h"
 #include "sinew/error.h"
 #include "sinew/geo.h"
@@ -33,13 +34,6 @@ NetworkConfig config_of(ActivationKind activation, ModelKind model = ModelKind::
   return config;
 }
 
-Tensor drawn(const Shape& shape, int64_t seed) {
-  NumpyGenerator generator(seed);
-  std::vector<float> values(static_cast<size_t>(shape.numel()));
-  for (float& v : values) v = static_cast<float>(generator.uniform(-1, 1));
-  return Tensor::from(values, shape);
-}
-
 struct Trained {
   std::vector<float> weights;
   std::vector<double> losses;
@@ -57,7 +51,7 @@ Trained train(const NetworkConfig& config, DType type, Recording recording) {
   options.schedule = {.curve = Curve::cosine, .lr = 1e-2, .warmup_steps = 3};
   options.clip_norm = 1;
   options.recording = recording;
-  Trainer trainer(*net, {drawn({68, 16}, 1), drawn({68, 1}, 2)}, options, generator);
+  Trainer trainer(*net, {uniform({68, 16}, 1), uniform({68, 1}, 2)}, options, generator);
   while (trainer.step()) {
   }
   Trained out;
@@ -164,7 +158,7 @@ TEST_CASE("cuda step: batches that are rows at odd places, products of every ali
     options.batch_size = 10;
     options.shuffle = Shuffle::no;
     options.recording = recording;
-    Trainer trainer(*net, {drawn({40, 3}, 1), drawn({40, 1}, 2)}, options, generator);
+    Trainer trainer(*net, {uniform({40, 3}, 1), uniform({40, 1}, 2)}, options, generator);
     while (trainer.step()) {
     }
     std::vector<std::vector<float>> weights;
