@@ -6,22 +6,21 @@
 //     TorchGenerator generator(seed);
 //     std::vector<std::unique_ptr<Network>> nets;
 //     for (const Contender& c : contenders(geo)) nets.push_back(make_network(c.config, generator));
-//     for (const auto& net : nets) {
-//       Trainer trainer(*net, data.data, options, generator);
-//       while (trainer.step()) {}
-//       regression_metrics(data.unscaled(predict(*net, data.test_x)), data.test_y);
-//     }
+//     for (const auto& net : nets) show(run_contender(*net, data, options, generator).test);
+//     for (const ReferenceLine& line : reference_lines(data)) show(line.test);
 //
 // All networks are built before the first one is trained, and one generator serves all: then curves
 // are the reference's.
 #pragma once
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "sinew/data.h"
+#include "sinew/metrics.h"
 #include "sinew/nn.h"
 #include "sinew/params.h"
 #include "sinew/train.h"
@@ -99,5 +98,59 @@ struct Contender {
 // activation_config of the psann nets. Throws for what is no geo_sparse, for unknown baselines, and
 // for depths and max_width outside [1, 2^20].
 std::vector<Contender> contenders(const NetworkConfig& geo, const ContenderOptions& options = {});
+
+// --- runs -----------------------------------------------------------------------------------
+// Of one part of the data, in the task's units: figures of a regression or of a classification.
+struct Score {
+  double loss = 0;  // mse, or the mean cross-entropy (natural logarithm); NaN if there is none
+  std::optional<RegressionMetrics> regression;
+  std::optional<ClassMetrics> classes;
+};
+struct Scores {
+  Score train, test;
+  std::optional<Score> validation;
+};
+// After an epoch.
+struct CurvePoint {
+  int64_t epoch = 0;               // from 1
+  double train_loss = 0;           // mean of the batch losses, of the scaled target
+  double test_loss = 0;            // Score::loss
+  std::optional<double> val_loss;  // Score::loss
+  std::optional<double> test_accuracy, val_accuracy;  // of a classification
+};
+struct ContenderRun {
+  Scores scores;  // after the last epoch
+  // The epoch with the smallest validation loss, without validation rows the smallest training
+  // loss (never the test loss), and the scores then (training rows: not measured, empty).
+  int64_t best_epoch = 0;
+  Score best_test;
+  std::optional<Score> best_validation;
+  std::vector<CurvePoint> curve;
+  std::vector<StepTime> steps;
+  double total_s = 0;       // from before the first step to after the last epoch's evaluation
+  double evaluation_s = 0;  // of that, validation and test rows after every epoch
+  double grad_norm_max = 0;
+  int64_t loss_nonfinite_steps = 0, grad_nonfinite_steps = 0;
+  // Most bytes that the training held at once beside the data and the other networks: network,
+  // moments, gradients, activations.
+  int64_t memory_high_water = 0;
+};
+// Trains as `options` say and evaluates after every epoch. `after_step` may end the run by an
+// exception. With the loss mse a regression, with cross_entropy a classification; throws for
+// others.
+ContenderRun run_contender(Network& net, const ComparisonData& data, const TrainOptions& options,
+                           TorchGenerator& generator,
+                           const std::function<void(const Trainer&)>& after_step = {});
+
+// What predictions without a network reach.
+//   mean: of the training targets;  least_squares: the affine map of x with the smallest mse on the
+//   training rows (of collinear columns all but one get the weight 0)
+//   Of a classification with `classes` classes: most_frequent, the class of most training rows, and
+//   least_squares on one-hot targets, the largest output being the answer; their loss is NaN.
+struct ReferenceLine {
+  std::string name;
+  Scores scores;
+};
+std::vector<ReferenceLine> reference_lines(const ComparisonData& data, int64_t classes = 0);
 
 }  // namespace sinew

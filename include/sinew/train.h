@@ -86,6 +86,15 @@ struct EpochRecord {
   bool improved = false;  // the best epoch so far
 };
 
+// The host's clock around one step. On cuda the step waits for its loss, not for its update, which
+// the next step then waits for.
+struct StepTime {
+  double data_s = 0;     // a new order of rows, the batch's rows
+  double compute_s = 0;  // forward, backward, update
+  // Not one of the first calls with this number of rows, which run eagerly and record.
+  bool warm = false;
+};
+
 class Trainer {
  public:
   // Rebinds the network's parameters to one flat block. Throws for options out of range and data
@@ -100,6 +109,8 @@ class Trainer {
   bool epoch_ended() const;  // the last step() ended an epoch: history().back() is new
   int64_t steps_done() const;
   int64_t steps_per_epoch() const;
+  const StepTime& last_step() const;
+  MemoryStats memory() const;  // of the recorded steps' own pools, beside the thread's (device.h)
   const std::vector<EpochRecord>& history() const;
   std::optional<int64_t> best_epoch() const;
 

@@ -14,9 +14,10 @@ namespace sinew {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
+double seconds(Clock::time_point from, Clock::time_point to) {
+  return std::chrono::duration<double>(to - from).count();
 }
+double seconds_since(Clock::time_point start) { return seconds(start, Clock::now()); }
 
 std::unique_ptr<Optimizer> make_optimizer(const ParameterBlock& block, const TrainOptions& o) {
   AdamOptions adam = o.adam;
@@ -65,10 +66,11 @@ void Trainer::Impl::run_batch() {
     current.epoch = done / batches.count() + 1;
     finite_norms = loss_rows = 0;
     step_ms.clear();
-    if (options.shuffle == Shuffle::yes) batches.shuffle(generator);
   }
   const auto start = Clock::now();
+  if (in_epoch == 0 && options.shuffle == Shuffle::yes) batches.shuffle(generator);
   const Batch batch = batches[in_epoch];
+  const auto have_data = Clock::now();
   current.lr = options.schedule.at(done, options.epochs * batches.count());
   optimizer->set_lr(current.lr);
   const bool records = options.recording == Recording::on;
@@ -94,9 +96,12 @@ void Trainer::Impl::run_batch() {
     current.grad_norm_max = std::max(current.grad_norm_max, norm);
     ++finite_norms;
   }
-  const double seconds = seconds_since(start);
-  step_ms.push_back(seconds * 1e3);
-  current.time_s += seconds;
+  const auto end = Clock::now();
+  const int64_t calls_before = calls[batch.x.dim(0)]++;
+  last_step = {seconds(start, have_data), seconds(have_data, end),
+               calls_before >= (records ? 2 : 1)};
+  step_ms.push_back(1e3 * seconds(start, end));
+  current.time_s += seconds(start, end);
   ++done;
 }
 
@@ -161,6 +166,11 @@ bool Trainer::step() {
 bool Trainer::epoch_ended() const { return impl_->ended; }
 int64_t Trainer::steps_done() const { return impl_->done; }
 int64_t Trainer::steps_per_epoch() const { return impl_->batches.count(); }
+const StepTime& Trainer::last_step() const { return impl_->last_step; }
+MemoryStats Trainer::memory() const {
+  const MemoryStats a = impl_->gradients.memory(), b = impl_->update.memory();
+  return {a.in_use + b.in_use, a.high_water + b.high_water, a.reserved + b.reserved};
+}
 const std::vector<EpochRecord>& Trainer::history() const { return impl_->history; }
 std::optional<int64_t> Trainer::best_epoch() const {
   return impl_->best_epoch > 0 ? std::optional(impl_->best_epoch) : std::nullopt;

@@ -1,6 +1,8 @@
 // What a Trainer holds, for the two files that implement it: the loop (train.cpp) and its state as
 // named tensors (train_state.cpp).
 #pragma once
+#include <map>
+
 #include "sinew/step.h"
 #include "sinew/train.h"
 
@@ -27,6 +29,8 @@ struct Trainer::Impl {
   EpochRecord current;  // of the running epoch; its train_loss is still a sum over rows
   int64_t finite_norms = 0, loss_rows = 0;  // of the running epoch; rows that its loss counts
   std::vector<double> step_ms;
+  StepTime last_step;
+  std::map<int64_t, int64_t> calls;  // of the steps, by the rows of the batch
   std::vector<EpochRecord> history;
   bool ended = false, finished = false;
   double best = INFINITY;
