@@ -36,7 +36,7 @@ THIRD_PARTY = {"Eigen/": "eigen", "unsupported/Eigen/": "eigen", "xsimd/": "xsim
                "nlohmann/": "json", "zlib.h": "zlib", "stb": "stb", "CLI/": "cli",
                "doctest": "doctest", "cuda": "cuda", "cublas": "cuda", "cub/": "cuda",
                "mma.h": "cuda", "cooperative_groups": "cuda"}
-MODEL_LIBRARIES = {"json", "zlib", "stb"}  # one of them per .cpp
+MODEL_LIBRARIES = {"eigen", "json", "zlib", "stb"}  # one of them per .cpp
 USER_LIBRARIES = {"tools": {"cli", "json"}, "examples": {"cli", "json", "stb"},
                   "tests": {"doctest", "json", "zlib", "stb"}}
 # Standard headers in kernels: nothing whose inline functions two instruction-set levels could share.

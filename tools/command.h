@@ -33,7 +33,7 @@ struct Stopped : Error {  // exit status 128 + stop_signal()
 struct RunFlags {
   std::string device = "auto", isa = "auto", precision = "f32", graph = "auto";
   std::string asked_precision;  // by any of its flags
-  int threads = 0;        // 0: all
+  int threads = 0;              // 0: all
   bool quiet = false;
 
   void apply() const;          // sets this thread's device, precision, threads and instruction set
@@ -80,6 +80,7 @@ void require_writable(const std::string& path);
 void add_train(CLI::App& app);
 void add_predict(CLI::App& app);
 void add_evaluate(CLI::App& app);
+void add_compare(CLI::App& app);
 void add_params(CLI::App& app);
 void add_info(CLI::App& app);
 void add_bench(CLI::App& app);

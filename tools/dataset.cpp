@@ -270,38 +270,4 @@ Inputs read_inputs(const std::string& path, const DataFlags& flags, DType dtype,
   return {out.x, out.grid};
 }
 
-std::vector<int64_t> whole_labels(const Tensor& y, const std::string& file) {
-  const double limit = y.dtype() == DType::f64 ? 0x1p53 : 0x1p24;
-  std::vector<int64_t> out;
-  if (y.dim(1) != 1)
-    throw Error(file + ": cross_entropy needs one column of labels (" + std::to_string(y.dim(1)) +
-                ")");
-  for (const double v : y.values()) {
-    const std::string row = "row " + std::to_string(out.size() + 1);
-    if (!std::isfinite(v) || v != std::trunc(v))
-      throw Error(file + ": " + row + " is no label, which is whole (" + std::to_string(v) + ")");
-    if (std::abs(v) >= limit)
-      throw Error(file + ": " + row + " is too large for a label (" + std::to_string(v) + ")");
-    out.push_back(static_cast<int64_t>(v));
-  }
-  return out;
-}
-
-Tensor label_positions(const Tensor& y, const std::vector<int64_t>& classes,
-                       const std::string& file) {
-  std::unordered_map<int64_t, int32_t> position;
-  for (const int64_t label : classes)
-    position.emplace(label, static_cast<int32_t>(position.size()));
-  std::vector<int32_t> out;
-  for (const int64_t label : whole_labels(y, file)) {
-    const auto found = position.find(label);
-    if (found == position.end())
-      throw Error(file + ": row " + std::to_string(out.size() + 1) + ": label " +
-                  std::to_string(label) + " is none of the " + std::to_string(classes.size()) +
-                  " classes");
-    out.push_back(found->second);
-  }
-  return Tensor::from(out, {static_cast<int64_t>(out.size())});
-}
-
 }  // namespace sinew::tools

@@ -52,12 +52,4 @@ Dataset read_dataset(const DataFlags& flags, DType dtype, const ColumnNames& sto
 Inputs read_inputs(const std::string& path, const DataFlags& flags, DType dtype,
                    const ColumnNames& stored = {});
 
-// The single column of y (N, 1) as class labels. Throws, naming `file` and the row, for one that is
-// not whole or too large for y's type to tell it from its neighbours (2^24, in f64 2^53).
-std::vector<int64_t> whole_labels(const Tensor& y, const std::string& file);
-// The position of each label among `classes`, i32 (N). Throws, naming file and row, for another
-// one.
-Tensor label_positions(const Tensor& y, const std::vector<int64_t>& classes,
-                       const std::string& file);
-
 }  // namespace sinew::tools

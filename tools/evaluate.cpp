@@ -7,6 +7,7 @@
 
 #include "command.h"
 #include "inference.h"
+#include "labels.h"
 #include "sinew/metrics.h"
 #include "sinew/ops.h"
 

@@ -61,6 +61,7 @@ int main(int argc, char** argv) {
   add_train(app);
   add_predict(app);
   add_evaluate(app);
+  add_compare(app);
   add_params(app);
   add_info(app);
   add_bench(app);

@@ -3,6 +3,7 @@
 #include "network_flags.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "command.h"
@@ -85,7 +86,7 @@ void NetworkFlags::add_truth(CLI::App& sub, const Flag& flag) {
       ->group("Network");
 }
 
-void NetworkFlags::add_to(CLI::App& sub) {
+void NetworkFlags::add_to(CLI::App& sub, const std::vector<std::string>& without) {
   static constexpr Flag flags[] = {
       {"--model", "model", Kind::text, "geo_sparse", "geo_sparse, mlp or dense_residual"},
       {"--shape", "shape", Kind::text, "of the data", "grid of the features, HxW"},
@@ -121,8 +122,10 @@ void NetworkFlags::add_to(CLI::App& sub) {
        "k different inputs each; the window grows until there are"},
       {"--dilation", "dilation", Kind::number, "1", "factor of every offset"}};
   sub.add_option("--config", file_, "JSON of the network; the flags below override its keys");
-  for (const Flag& flag : flags)
+  for (const Flag& flag : flags) {
+    if (std::find(without.begin(), without.end(), flag.key) != without.end()) continue;
     flag.kind == Kind::truth ? add_truth(sub, flag) : add_flag(sub, flag);
+  }
 }
 
 NetworkConfig NetworkFlags::config(const NetworkConfig& base) const {

@@ -14,8 +14,9 @@ namespace sinew::tools {
 
 class NetworkFlags {
  public:
-  // --config, --model, --shape, --depth, --k, ... with their other names.
-  void add_to(CLI::App& sub);
+  // --config, --model, --shape, --depth, --k, ... with their other names; without the flags of the
+  // keys named.
+  void add_to(CLI::App& sub, const std::vector<std::string>& without = {});
   bool given() const { return !file_.empty() || !members_.empty(); }
   // The file over `base`, the flags over both; ranges are not checked (`checked` in nn.h does).
   // Throws Error that names the file or the flag.

@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <charconv>
 #include <cinttypes>
-#include <string_view>
 
 #include "command.h"
 #include "dataset.h"
 #include "environment.h"
 #include "inference.h"
+#include "labels.h"
 #include "network_flags.h"
 #include "progress.h"
 #include "run_folder.h"
@@ -102,27 +102,12 @@ NetworkConfig TrainCommand::network_over(const Dataset& data) {
   const NetworkConfig config = network_flags_.config(base);
   if (options_.loss.kind != LossKind::cross_entropy)
     return fit_to_data(config, data.x.dim(1), data.grid, data.y.dim(1));
-  constexpr int64_t most = 65536;
-  if (config.output_dim > most)
+  if (config.output_dim > max_classes)
     throw Error("more than 65536 classes (output_dim " + std::to_string(config.output_dim) + ")");
   for (int64_t i = 0; i < config.output_dim; ++i) model_.classes.push_back(i);
-  if (config.output_dim == left_open) {
-    const auto fail = [&](const std::string& fact) {
-      throw Error(data_flags_.target_file() + ": " + fact);
-    };
-    model_.classes = whole_labels(data.y, data_flags_.target_file());
-    std::sort(model_.classes.begin(), model_.classes.end());
-    const auto end = std::unique(model_.classes.begin(), model_.classes.end());
-    model_.classes.erase(end, model_.classes.end());
-    const auto count = static_cast<int64_t>(model_.classes.size());
-    const std::string counted = std::to_string(count) + " different whole numbers in " +
-                                std::to_string(data.y.dim(0)) + " rows";
-    if (count > most) fail("more than 65536 classes (" + counted + "); --loss mse learns numbers");
-    if (!data.typed_target && !flags_.names_loss() &&
-        count > std::max<int64_t>(20, data.y.dim(0) / 10))
-      fail(counted + ": say --loss cross_entropy if they are classes, --loss mse if numbers");
-    if (count == 1) fail("only one class (" + std::to_string(model_.classes[0]) + ")");
-  }
+  if (config.output_dim == left_open)
+    model_.classes = classes_of(data, data_flags_.target_file(),
+                                flags_.names_loss() ? Classes::by_a_flag : Classes::by_the_data);
   const auto outputs = static_cast<int64_t>(model_.classes.size());
   return fit_to_data(config, data.x.dim(1), data.grid, outputs);
 }
@@ -162,22 +147,6 @@ void TrainCommand::build_network() {
           [&] { model_.net->load_state(weights, flags_.strict ? Strict::yes : Strict::no); });
   }
   trainer_ = std::make_unique<Trainer>(*model_.net, data_, options_, generator_);
-}
-
-// FNV-1a: do two runs see the same bytes?
-std::string fingerprint(std::string_view bytes) {
-  uint64_t hash = 0xcbf29ce484222325;
-  for (const char c : bytes) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3;
-  char text[20];
-  std::snprintf(text, sizeof text, "%016" PRIx64, hash);
-  return text;
-}
-
-std::string fingerprint(const Tensor& t) {
-  if (!t.defined()) return "none";
-  const std::vector<double> values = t.values();
-  const auto* bytes = reinterpret_cast<const char*>(values.data());
-  return t.shape().str() + " " + fingerprint({bytes, values.size() * sizeof(double)});
 }
 
 std::string number(double v) {

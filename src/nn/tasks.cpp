@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "nn/config_value.h"
+#include "nn/on_cpu.h"
 #include "sinew/compare.h"
 #include "sinew/error.h"
 #include "sinew/ops.h"
@@ -142,11 +143,6 @@ Task on_cpu(const TaskOptions& o) {
 
 // On the CPU, since teachers compute in f64; the same task for every device.
 Task make_task(const TaskOptions& o) {
-  struct OnCpu {
-    Device former = device();
-    OnCpu() { set_device(Device::cpu); }
-    ~OnCpu() { set_device(former); }
-  };
   Task task = (OnCpu(), on_cpu(o));
   for (Tensor* t : {&task.x, &task.y, &task.test_x, &task.test_y}) *t = t->to(device());
   return task;

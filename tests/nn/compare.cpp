@@ -44,36 +44,8 @@ struct Setup {
 struct Result {
   Contender contender;
   int64_t trainable = 0;
-  std::vector<double> train_mse, test_mse;
-  double grad_norm_max = 0;
-  RegressionMetrics train, validation, test;
+  ContenderRun run;
 };
-
-RegressionMetrics metrics(const Network& net, const ComparisonData& data, const Tensor& x,
-                          const Tensor& y) {
-  return regression_metrics(data.unscaled(predict(net, x)), y);
-}
-
-Result run_one(const Contender& contender, Network& net, const ComparisonData& data,
-               const TrainOptions& options, TorchGenerator& generator) {
-  Result r;
-  r.contender = contender;
-  r.trainable = net.trainable_count();
-  Trainer trainer(net, data.data, options, generator);
-  while (trainer.step()) {
-    if (!trainer.epoch_ended()) continue;
-    const EpochRecord& record = trainer.history().back();
-    r.train_mse.push_back(record.train_loss);
-    r.test_mse.push_back(metrics(net, data, data.test_x, data.test_y).mse);
-    r.grad_norm_max = std::max(r.grad_norm_max, record.grad_norm_max);
-    CHECK(record.loss_nonfinite_steps + record.grad_nonfinite_steps == 0);
-  }
-  const TrainData& d = data.data;
-  r.train = metrics(net, data, d.x, data.unscaled(d.y));
-  if (d.val_x.defined()) r.validation = metrics(net, data, d.val_x, data.unscaled(d.val_y));
-  r.test = metrics(net, data, data.test_x, data.test_y);
-  return r;
-}
 
 std::vector<Result> run(const Setup& setup, const ComparisonData& data) {
   TorchGenerator generator(setup.task.seed);
@@ -82,7 +54,8 @@ std::vector<Result> run(const Setup& setup, const ComparisonData& data) {
   for (const Contender& c : all) nets.push_back(make_network(c.config, generator));
   std::vector<Result> results;
   for (size_t i = 0; i < all.size(); ++i)
-    results.push_back(run_one(all[i], *nets[i], data, setup.train, generator));
+    results.push_back({all[i], nets[i]->trainable_count(),
+                       run_contender(*nets[i], data, setup.train, generator)});
   return results;
 }
 
@@ -106,15 +79,17 @@ void check_result(const Result& r, const Json& expected) {
     CHECK(r.contender.match->mismatch == expected["param_mismatch"]);
     CHECK(r.contender.match->ratio == expected["param_mismatch_ratio"]);
   }
-  REQUIRE(r.test_mse.size() == expected["curve"].size());
-  for (size_t i = 0; i < r.test_mse.size(); ++i) {
-    CHECK(relative(r.train_mse[i], expected["curve"][i]["train_mse"]) < tolerance);
-    CHECK(relative(r.test_mse[i], expected["curve"][i]["test_mse"]) < tolerance);
+  const ContenderRun& run = r.run;
+  REQUIRE(run.curve.size() == expected["curve"].size());
+  for (size_t i = 0; i < run.curve.size(); ++i) {
+    CHECK(relative(run.curve[i].train_loss, expected["curve"][i]["train_mse"]) < tolerance);
+    CHECK(relative(run.curve[i].test_loss, expected["curve"][i]["test_mse"]) < tolerance);
   }
-  CHECK(relative(r.grad_norm_max, expected["train"]["grad_norm_max"]) < tolerance);
-  check_metrics(r.train, expected["metrics_train"]);
-  check_metrics(r.validation, expected["metrics_val"]);
-  check_metrics(r.test, expected["metrics_test"]);
+  CHECK(relative(run.grad_norm_max, expected["train"]["grad_norm_max"]) < tolerance);
+  CHECK(run.loss_nonfinite_steps + run.grad_nonfinite_steps == 0);
+  check_metrics(*run.scores.train.regression, expected["metrics_train"]);
+  check_metrics(*run.scores.validation->regression, expected["metrics_val"]);
+  check_metrics(*run.scores.test.regression, expected["metrics_test"]);
 }
 
 NetworkConfig small_geo() {
@@ -184,10 +159,11 @@ TEST_CASE("compare: the reference's curves on 4x4, mixed") {
   for (size_t m = 0; m < 3; ++m) {
     CAPTURE(results[m].contender.name);
     for (size_t epoch = 0; epoch < 2; ++epoch) {
-      CHECK(relative(results[m].train_mse[epoch], expected[m].train[epoch]) < tolerance);
-      CHECK(relative(results[m].test_mse[epoch], expected[m].test[epoch]) < tolerance);
+      const CurvePoint& point = results[m].run.curve[epoch];
+      CHECK(relative(point.train_loss, expected[m].train[epoch]) < tolerance);
+      CHECK(relative(point.test_loss, expected[m].test[epoch]) < tolerance);
     }
-    CHECK(relative(results[m].grad_norm_max, expected[m].grad_norm_max) < tolerance);
+    CHECK(relative(results[m].run.grad_norm_max, expected[m].grad_norm_max) < tolerance);
     if (m > 0) CHECK(results[m].contender.match->width == 8);
   }
 }
