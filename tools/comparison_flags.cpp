@@ -60,6 +60,7 @@ void ComparisonFlags::add_to(CLI::App& sub, Of of) {
                "seed the generator anew for each model, so that none depends on those before it")
       ->group(group);
   if (of == Of::grid) return;
+  sub.get_option("--shape")->default_str("4x4, or of the data");
   number("--seed", seed_, "of data, split, connectivity, weights and batch order")
       ->check(whole_number());
   number("--timing-warmup-steps", timing_warmup_steps_,
@@ -71,9 +72,7 @@ void ComparisonFlags::add_to(CLI::App& sub, Of of) {
 
 ComparisonSettings ComparisonFlags::settings(const RunFlags& run) const {
   ComparisonSettings s;
-  NetworkConfig base;
-  base.connectivity.shape = {4, 4};
-  s.network = network_.config(base);
+  s.network = network_.config(NetworkConfig());
   if (s.network.model != ModelKind::geo_sparse)
     throw Error("--config: a comparison starts from a geo_sparse network");
   if (baselines_ != "none")

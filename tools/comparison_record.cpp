@@ -110,6 +110,7 @@ Json headline(const Score& s) {
 }  // namespace
 
 ComparisonSettings completed(ComparisonSettings s) {
+  if (s.network.connectivity.shape.empty()) s.network.connectivity.shape = {4, 4};
   if (!s.network.connectivity.seed) s.network.connectivity.seed = s.seed;
   s.network = checked(s.network);
   s.task.features = s.network.input_dim;

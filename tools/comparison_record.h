@@ -4,8 +4,8 @@
 
 namespace sinew::tools {
 
-// With what the network's shape and the seed decide: features of the task, seeds of task, split and
-// connectivity.
+// With the default shape, 4 x 4, and what shape and seed decide: features of the task, seeds of
+// task, split and connectivity.
 ComparisonSettings completed(ComparisonSettings settings);
 
 // settings_record and what follows from it and from the data.

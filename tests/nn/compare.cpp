@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "gradcheck.h"
+#include "nn/uniform.h"
 #include "sinew/error.h"
 #include "sinew/io.h"
 #include "sinew/metrics.h"
@@ -278,4 +279,117 @@ TEST_CASE("compare: max_width limits, and wrong options are errors") {
   mlp.model = ModelKind::mlp;
   CHECK_THROWS_WITH_AS(contenders(mlp), "contenders: needs a geo_sparse configuration", Error);
   CHECK_THROWS_WITH_AS(contenders(NetworkConfig()), "geo_sparse: shape is missing (H x W)", Error);
+}
+
+// --- runs and reference lines ---------------------------------------------------------------
+namespace {
+
+// y = 3 x0 - x1 + 2, with a third column that repeats the first.
+Task linear_task() {
+  Task task;
+  const Tensor x = test::uniform({60, 2}, 1), test_x = test::uniform({20, 2}, 2);
+  const Tensor weights = Tensor::from(std::vector<float>{3, -1}, {2, 1});
+  const auto repeated = [](const Tensor& t) { return concat({t, slice(t, 1, 0, 1)}, 1); };
+  const auto target = [&](const Tensor& t) { return affine(matmul(t, weights), 1, 2); };
+  return {repeated(x), target(x), repeated(test_x), target(test_x), {}};
+}
+
+Tensor labels_of(const Tensor& y) {  // 0 below 1, 1 below 4, else 2
+  std::vector<int32_t> out;
+  for (const double v : y.values()) out.push_back(static_cast<int32_t>(v > 1) + (v > 4 ? 1 : 0));
+  return Tensor::from(out, {static_cast<int64_t>(out.size())});
+}
+
+NetworkConfig grid_of_three(int64_t outputs) {
+  NetworkConfig geo;
+  geo.connectivity.shape = {1, 3};
+  geo.connectivity.k = 2;
+  geo.depth = 1;
+  geo.output_dim = outputs;
+  return geo;
+}
+
+}  // namespace
+
+TEST_CASE("compare: least squares finds a linear task, collinear columns and scaling or not") {
+  for (const bool scale : {false, true}) {
+    PrepareOptions options;
+    options.scale_x = options.scale_y = scale;
+    const auto lines = reference_lines(prepare(linear_task(), options));
+    REQUIRE(lines.size() == 2);
+    CHECK(lines[0].name == "mean");
+    CHECK(std::abs(lines[0].scores.train.regression->r2) < 1e-6);
+    CHECK(lines[1].name == "least_squares");
+    CHECK(lines[1].scores.train.loss < 1e-12);
+    CHECK(lines[1].scores.test.loss < 1e-12);
+    CHECK(lines[1].scores.validation->loss < 1e-12);
+  }
+}
+
+TEST_CASE("compare: reference lines of the published tasks") {
+  // geosparse.md section 6: least squares on test rows, 64 features, 8192 rows, means of 3 seeds.
+  double mean = 0, linear = 0;
+  for (int64_t seed = 0; seed < 3; ++seed) {
+    const Task task = make_task({TaskKind::sine, 64, 8192, 2048, seed});
+    const auto lines = reference_lines(prepare(task, {.validation_fraction = 0}));
+    mean += lines[0].scores.test.loss / 3;
+    linear += lines[1].scores.test.loss / 3;
+    CHECK(!lines[0].scores.validation);
+  }
+  CHECK(std::abs(mean - 0.738) < 0.0005);
+  CHECK(std::abs(linear - 0.658) < 0.0005);
+}
+
+TEST_CASE("compare: reference lines of a classification") {
+  Task task = linear_task();
+  task.y = labels_of(task.y);
+  task.test_y = labels_of(task.test_y);
+  const auto lines = reference_lines(prepare(task, {}), 3);
+  CHECK(lines[0].name == "most_frequent");
+  const ClassMetrics& constant = *lines[0].scores.train.classes;
+  int64_t most = 0;
+  for (const auto& row : constant.classes) most = std::max(most, row.support);
+  CHECK(constant.accuracy == doctest::Approx(static_cast<double>(most) / 54));
+  CHECK(std::isnan(lines[0].scores.train.loss));
+  CHECK(lines[1].scores.train.classes->accuracy > constant.accuracy);
+}
+
+TEST_CASE("compare: a run of a classification, its best epoch and its memory") {
+  Task task = linear_task();
+  task.y = labels_of(task.y);
+  task.test_y = labels_of(task.test_y);
+  const ComparisonData data = prepare(task, {.validation_fraction = 0.2});
+  TorchGenerator generator(0);
+  const auto net = make_network(grid_of_three(3), generator);
+  TrainOptions options;
+  options.epochs = 12;
+  options.batch_size = 16;
+  options.schedule.lr = 0.2;
+  options.loss.kind = LossKind::cross_entropy;
+  int64_t steps = 0;
+  const ContenderRun run = run_contender(*net, data, options, generator,
+                                         [&](const Trainer& t) { steps = t.steps_done(); });
+  CHECK(steps == 36);
+  CHECK(run.steps.size() == 36);
+  REQUIRE(run.curve.size() == 12);
+  size_t best = 0;
+  for (size_t i = 0; i < 12; ++i)
+    if (*run.curve[i].val_loss + 1e-12 < *run.curve[best].val_loss) best = i;
+  CHECK(run.best_epoch == static_cast<int64_t>(best) + 1);
+  CHECK(run.best_test.loss == run.curve[best].test_loss);
+  CHECK(run.best_validation->classes->accuracy == *run.curve[best].val_accuracy);
+  CHECK(run.scores.test.loss == run.curve[11].test_loss);
+  CHECK(run.scores.test.classes->accuracy > 0.5);
+  CHECK(run.memory_high_water > 4 * 4 * net->parameter_count());
+  CHECK(run.memory_high_water < 1 << 20);
+}
+
+TEST_CASE("compare: a run wants one of two losses") {
+  const ComparisonData data = prepare(linear_task(), {});
+  TorchGenerator generator(0);
+  const auto net = make_network(grid_of_three(1), generator);
+  TrainOptions options;
+  options.loss.kind = LossKind::huber;
+  CHECK_THROWS_WITH_AS(run_contender(*net, data, options, generator),
+                       "run_contender: the loss must be mse or cross_entropy (huber)", Error);
 }
