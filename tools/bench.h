@@ -49,6 +49,7 @@ Tensor random_tensor(const Shape& shape, DType dtype, double low = -1);
 struct Budget {
   int64_t rounds = 5;
   double seconds = 0.2;  // of all rounds together, but each makes at least one call
+  int64_t warmup = 3;    // calls before the rounds; never fewer than these
 };
 enum class Replay : uint8_t { no, yes };
 // Seconds per call.

@@ -18,7 +18,16 @@ Cost layer_cost(const Layer& l, Precision precision, Pass pass) {
   const double operations = l.elements * l.operations.forward;
   if (pass == Pass::forward) return {read + written, operations};
   const double gradients = l.elements * a + l.parameters * p;
-  return {2 * read + 2 * written + gradients, operations + l.elements * l.operations.backward};
+  const Cost all{2 * read + 2 * written + gradients,
+                 operations + l.elements * l.operations.backward};
+  if (pass == Pass::gradient) return all;
+  // x's gradient is not written, and the parameters are not read for it.
+  return {all.bytes - gradients, all.operations - l.elements * l.operations.input};
+}
+
+Layer layer_of(const BlockSize& s) {
+  const double x = s.rows * s.features;
+  return {x, x, s.weights + (s.bias == Bias::yes ? s.features : 0), 4 * s.table, s.linear};
 }
 
 }  // namespace
@@ -50,6 +59,10 @@ Cost cost_of(const std::vector<Tensor>& inputs, size_t wrt, const Tensor& y, Per
   return forward + Cost{bytes_of(y) + again + gradients, n * operations.backward};
 }
 
+Cost layer_cost(const BlockSize& s, Precision precision, Pass pass) {
+  return layer_cost(layer_of(s), precision, pass);
+}
+
 Cost block_cost(const BlockSize& s, Precision precision, Pass pass) {
   const double x = s.rows * s.features;
   const double scales = s.norm == NormKind::layer ? 2 : s.norm == NormKind::rms ? 1 : 0;
@@ -57,13 +70,18 @@ Cost block_cost(const BlockSize& s, Precision precision, Pass pass) {
                           : s.norm == NormKind::rms ? count::rms_norm
                                                     : count::copy;
   const auto multiplier = static_cast<double>(activation_multiplier(name(s.activation)));
-  const Layer fc{x, x, s.weights + s.features, 4 * s.table, s.linear};
+  const Layer fc = layer_of(s);
   const Layer act{x, x, multiplier * s.features, 0, count::activation(s.activation)};
   const Layer normed{x, x, scales * s.features, 0, norm};
   const Layer residual{2 * x, x, 1, 0, {1, 1.5}};  // x + alpha h
-  Cost sum = layer_cost(fc, precision, pass) + layer_cost(fc, precision, pass) +
-             layer_cost(act, precision, pass) + layer_cost(residual, precision, pass);
-  if (s.norm != NormKind::none) sum = sum + layer_cost(normed, precision, pass);
+  const Pass inner = pass == Pass::forward ? pass : Pass::gradient;
+  const bool norm_first = s.norm != NormKind::none;
+  Cost sum = layer_cost(fc, precision, norm_first ? inner : pass) +
+             layer_cost(fc, precision, inner) + layer_cost(act, precision, inner) +
+             layer_cost(residual, precision, inner);
+  if (norm_first) sum = sum + layer_cost(normed, precision, pass);
+  if (pass == Pass::parameters)  // the sum hands x no gradient
+    sum.bytes -= x * static_cast<double>(size_of(precision.activations));
   return sum;
 }
 

@@ -21,18 +21,19 @@ inline Cost operator*(double n, Cost c) { return {n * c.bytes, n * c.operations}
 
 struct PerElement {
   double forward = 0, backward = 0;
+  double input = 0;  // of `backward`: what the first input's gradient takes
 };
 namespace count {
 constexpr PerElement copy{0, 0}, one{1, 1}, linear{1, 0};
 constexpr PerElement relu{1, 1}, tanh{1, 3}, gelu{5, 9};
 constexpr PerElement sine{7, 21}, phase_sine{8, 23}, relu_sigmoid_sine{13, 33};
-constexpr PerElement rms_norm{4, 10}, layer_norm{7, 14};
+constexpr PerElement rms_norm{4, 10, 5}, layer_norm{7, 14, 6};
 constexpr PerElement softmax{4, 4}, log_softmax{4, 3}, cross_entropy{4, 2};
 constexpr PerElement square_error{3, 2}, robust_error{5, 3};
-constexpr double adam = 14, sgd = 4, clip = 1;
+constexpr double adam = 14, sgd = 4, plain_sgd = 2, clip = 1;
 // Of one element of the left factor, n columns; of one input cell, k edges (as many in as out).
 constexpr PerElement matmul(double n) { return {2 * n, 4 * n}; }
-constexpr PerElement geo_linear(double k) { return {2 * k, 4 * k}; }
+constexpr PerElement geo_linear(double k) { return {2 * k, 4 * k, 2 * k}; }
 PerElement activation(ActivationKind kind);
 }  // namespace count
 
@@ -41,7 +42,8 @@ inline double bytes_of(const Tensor& t) {
 }
 
 enum class Saves : uint8_t { nothing, inputs };  // what the gradients depend on
-enum class Pass : uint8_t { forward, gradient };
+// Gradient: forward and the gradients of x and the parameters; parameters: without that of x.
+enum class Pass : uint8_t { forward, gradient, parameters };
 // Of y = f(inputs); the first `wrt` inputs have gradients.
 Cost cost_of(const std::vector<Tensor>& inputs, size_t wrt, const Tensor& y, PerElement operations,
              Saves saves, Pass pass);
@@ -54,7 +56,9 @@ struct BlockSize {
   PerElement linear = {};  // per feature of its input
   NormKind norm = NormKind::rms;
   ActivationKind activation = ActivationKind::psann;
+  Bias bias = Bias::yes;
 };
+Cost layer_cost(const BlockSize& size, Precision precision, Pass pass);  // of one fc alone
 Cost block_cost(const BlockSize& size, Precision precision, Pass pass);
 // The whole training step: forward, mean squared error, backward, AdamW.
 Cost step_cost(const NetworkConfig& config, int64_t batch, int64_t parameters, Precision precision);

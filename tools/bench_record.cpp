@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 
+#include "bench_json.h"
 #include "environment.h"
 #include "sinew/error.h"
 #include "sinew/io.h"
@@ -42,34 +42,6 @@ std::string rate_and_share(double rate, const std::optional<double>& ceiling) {
 
 Json share(double rate, const std::optional<double>& ceiling) {
   return ceiling && *ceiling > 0 ? Json(rate / *ceiling) : Json();
-}
-
-Json case_json(const Result& r, const Ceilings& ceilings) {
-  Json out = {{"name", r.name}};
-  if (!r.error.empty()) {
-    out["error"] = printable(r.error, 1000);
-    return out;
-  }
-  const Timing& t = r.timing;
-  Json rounds = Json::array();
-  for (const double seconds : t.rounds) rounds.push_back(ms(seconds));
-  const double bytes = rate(r.cost.bytes, t.median());
-  const double operations = rate(r.cost.operations, t.median());
-  out.update({{"median_ms", ms(t.median())},
-              {"min_ms", ms(t.rounds.front())},
-              {"max_ms", ms(t.rounds.back())},
-              {"rounds_ms", rounds},
-              {"calls_per_round", t.calls},
-              {"first_call_ms", ms(t.first)},
-              {"second_call_ms", ms(t.second)},
-              {"bytes", r.cost.bytes},
-              {"operations", r.cost.operations},
-              {"gb_per_s", 1e-9 * bytes},
-              {"gflop_per_s", 1e-9 * operations},
-              {"share_of_copy", share(bytes, ceilings.bytes_per_s)},
-              {"share_of_matmul", share(operations, ceilings.operations_per_s)}});
-  if (r.parameters > 0) out["parameters"] = r.parameters;
-  return out;
 }
 
 Json settings_json(const Settings& s) {
@@ -108,6 +80,42 @@ double time_in(const Json& one, const char* key, const std::string& name) {
 
 }  // namespace
 
+Json case_json(const Result& r, const Ceilings& ceilings) {
+  Json out = {{"name", r.name}};
+  if (!r.error.empty()) {
+    out["error"] = printable(r.error, 1000);
+    return out;
+  }
+  const Timing& t = r.timing;
+  Json rounds = Json::array();
+  for (const double seconds : t.rounds) rounds.push_back(ms(seconds));
+  const double bytes = rate(r.cost.bytes, t.median());
+  const double operations = rate(r.cost.operations, t.median());
+  out.update({{"median_ms", ms(t.median())},
+              {"min_ms", ms(t.rounds.front())},
+              {"max_ms", ms(t.rounds.back())},
+              {"rounds_ms", rounds},
+              {"calls_per_round", t.calls},
+              {"first_call_ms", ms(t.first)},
+              {"second_call_ms", ms(t.second)},
+              {"bytes", r.cost.bytes},
+              {"operations", r.cost.operations},
+              {"gb_per_s", 1e-9 * bytes},
+              {"gflop_per_s", 1e-9 * operations},
+              {"share_of_copy", share(bytes, ceilings.bytes_per_s)},
+              {"share_of_matmul", share(operations, ceilings.operations_per_s)}});
+  if (r.parameters > 0) out["parameters"] = r.parameters;
+  return out;
+}
+
+Json ceilings_json(const Ceilings& ceilings) {
+  const auto giga = [](const std::optional<double>& rate) {
+    return rate ? Json(1e-9 * *rate) : Json();
+  };
+  return {{"copy_gb_per_s", giga(ceilings.bytes_per_s)},
+          {"matmul_gflop_per_s", giga(ceilings.operations_per_s)}};
+}
+
 void Ceilings::take(const Result& result) {
   if (!result.error.empty()) return;
   const double seconds = result.timing.rounds.front();  // the best round
@@ -115,10 +123,18 @@ void Ceilings::take(const Result& result) {
   if (result.name == "ceiling/matmul") operations_per_s = rate(result.cost.operations, seconds);
 }
 
+std::string rates_head() { return "       MB       Mop       GB/s % copy      Gop/s % peak"; }
+
+std::string rates(const Result& r, const Ceilings& ceilings) {
+  const double middle = r.timing.median();
+  return format(" %8.2f", 1e-6 * r.cost.bytes) + format(" %9.2f", 1e-6 * r.cost.operations) + " " +
+         rate_and_share(rate(r.cost.bytes, middle), ceilings.bytes_per_s) + " " +
+         rate_and_share(rate(r.cost.operations, middle), ceilings.operations_per_s);
+}
+
 std::string table_head(const Settings& settings) {
   return "settings: " + settings_json(settings).dump() + "\n" + padded("case", name_width) +
-         "  median ms     min ms  spread       MB     Mop       GB/s % copy      Gop/s % peak"
-         "   call 1 ms   call 2 ms\n";
+         "  median ms     min ms  spread" + rates_head() + "   call 1 ms   call 2 ms\n";
 }
 
 std::string table_row(const Result& r, const Ceilings& ceilings) {
@@ -127,23 +143,15 @@ std::string table_row(const Result& r, const Ceilings& ceilings) {
   const Timing& t = r.timing;
   const double middle = t.median(), least = t.rounds.front(), most = t.rounds.back();
   return name + format(" %10.4f", ms(middle)) + format(" %10.4f", ms(least)) +
-         format(" %5.0f %%", 100 * rate(most - least, middle)) +
-         format(" %8.2f", 1e-6 * r.cost.bytes) + format(" %7.0f", 1e-6 * r.cost.operations) + " " +
-         rate_and_share(rate(r.cost.bytes, middle), ceilings.bytes_per_s) + " " +
-         rate_and_share(rate(r.cost.operations, middle), ceilings.operations_per_s) +
+         format(" %5.0f %%", 100 * rate(most - least, middle)) + rates(r, ceilings) +
          format(" %11.3f", ms(t.first)) + format(" %11.3f", ms(t.second)) + "\n";
 }
 
 std::string to_json(const std::vector<Result>& results, const Ceilings& ceilings,
                     const Settings& settings) {
-  const auto giga = [](const std::optional<double>& rate) {
-    return rate ? Json(1e-9 * *rate) : Json();
-  };
   Json out = {{"environment", environment()},
               {"settings", settings_json(settings)},
-              {"ceilings",
-               {{"copy_gb_per_s", giga(ceilings.bytes_per_s)},
-                {"matmul_gflop_per_s", giga(ceilings.operations_per_s)}}},
+              {"ceilings", ceilings_json(ceilings)},
               {"cases", Json::array()}};
   for (const Result& result : results) out["cases"].push_back(case_json(result, ceilings));
   return out.dump(1) + "\n";

@@ -33,6 +33,9 @@ struct Ceilings {
 
 std::string table_head(const Settings& settings);
 std::string table_row(const Result& result, const Ceilings& ceilings);
+// The columns that depend on the median alone: bytes, operations, their rates and shares.
+std::string rates_head();
+std::string rates(const Result& result, const Ceilings& ceilings);
 
 // environment, settings, ceilings, cases. Times in ms, rates in 1e9 per second, shares of 1.
 std::string to_json(const std::vector<Result>& results, const Ceilings& ceilings,

@@ -53,6 +53,10 @@ Timing measure(const Prepared& prepared, const Budget& budget, Replay replay,
   const double once = std::max(time_of(call, 1), 1e-9);
   const double round = budget.seconds / static_cast<double>(budget.rounds);
   timing.calls = static_cast<int64_t>(std::clamp(round / once, 1.0, 1e6));
+  for (int64_t i = 3; i < budget.warmup; ++i) {
+    between();
+    call();
+  }
   for (int64_t i = 0; i < budget.rounds; ++i) {
     between();
     timing.rounds.push_back(time_of(call, timing.calls));

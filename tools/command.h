@@ -84,5 +84,6 @@ void add_compare(CLI::App& app);
 void add_params(CLI::App& app);
 void add_info(CLI::App& app);
 void add_bench(CLI::App& app);
+void add_micro(CLI::App& app);
 
 }  // namespace sinew::tools

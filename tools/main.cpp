@@ -65,5 +65,6 @@ int main(int argc, char** argv) {
   add_params(app);
   add_info(app);
   add_bench(app);
+  add_micro(app);
   return run(app, argc, argv);
 }
