@@ -45,6 +45,24 @@ PerElement count::activation(ActivationKind kind) {
   return {(sine.forward + relu.forward) / 2, (sine.backward + relu.backward) / 2};  // half each
 }
 
+ActivationSize activation_size(const NetworkConfig& config) {
+  const auto one = [](ActivationKind kind) -> ActivationSize {
+    return {count::activation(kind), static_cast<double>(activation_multiplier(name(kind)))};
+  };
+  if (config.activation != ActivationKind::mixed) return one(config.activation);
+  const auto& types = config.activation_config.types;
+  const auto& ratios = config.activation_config.ratios;
+  ActivationSize sum;
+  for (size_t i = 0; i < types.size(); ++i) {
+    const double share = ratios ? ratios->at(i) : 1 / static_cast<double>(types.size());
+    const ActivationSize part = one(types[i]);
+    sum.operations.forward += share * part.operations.forward;
+    sum.operations.backward += share * part.operations.backward;
+    sum.parameters += share * part.parameters;
+  }
+  return sum;
+}
+
 Cost cost_of(const std::vector<Tensor>& inputs, size_t wrt, const Tensor& y, PerElement operations,
              Saves saves, Pass pass) {
   double read = 0, gradients = 0;
@@ -69,9 +87,8 @@ Cost block_cost(const BlockSize& s, Precision precision, Pass pass) {
   const PerElement norm = s.norm == NormKind::layer ? count::layer_norm
                           : s.norm == NormKind::rms ? count::rms_norm
                                                     : count::copy;
-  const auto multiplier = static_cast<double>(activation_multiplier(name(s.activation)));
   const Layer fc = layer_of(s);
-  const Layer act{x, x, multiplier * s.features, 0, count::activation(s.activation)};
+  const Layer act{x, x, s.activation.parameters * s.features, 0, s.activation.operations};
   const Layer normed{x, x, scales * s.features, 0, norm};
   const Layer residual{2 * x, x, 1, 0, {1, 1.5}};  // x + alpha h
   const Pass inner = pass == Pass::forward ? pass : Pass::gradient;
@@ -97,9 +114,8 @@ Cost step_cost(const NetworkConfig& c, int64_t batch, int64_t parameters, Precis
   };
   Cost sum = dense(width, outputs);
   if (c.model == ModelKind::mlp) {
-    const PerElement operations = count::activation(c.activation);
-    const auto multiplier = static_cast<double>(activation_multiplier(name(c.activation)));
-    const Layer act{rows * width, rows * width, multiplier * width, 0, operations};
+    const ActivationSize size = activation_size(c);
+    const Layer act{rows * width, rows * width, size.parameters * width, 0, size.operations};
     sum = sum + dense(inputs, width) + (depth - 1) * dense(width, width) +
           depth * layer_cost(act, precision, Pass::gradient);
   } else {
@@ -109,7 +125,7 @@ Cost step_cost(const NetworkConfig& c, int64_t batch, int64_t parameters, Precis
                          geo ? width * k : 0,
                          geo ? count::geo_linear(k) : count::matmul(width),
                          c.norm,
-                         c.activation};
+                         activation_size(c)};
     sum = sum + depth * block_cost(size, precision, Pass::gradient);
     if (!geo) sum = sum + dense(inputs, width);
   }

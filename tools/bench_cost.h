@@ -48,6 +48,13 @@ enum class Pass : uint8_t { forward, gradient, parameters };
 Cost cost_of(const std::vector<Tensor>& inputs, size_t wrt, const Tensor& y, PerElement operations,
              Saves saves, Pass pass);
 
+struct ActivationSize {
+  PerElement operations;
+  double parameters = 0;  // per feature
+};
+// Of mixed the mean over its parts; `activation_types` must not be empty then.
+ActivationSize activation_size(const NetworkConfig& config);
+
 // One block x + alpha fc2(act(fc1(norm(x)))) of so many features and rows; fc as `linear` has it.
 struct BlockSize {
   double rows = 0, features = 0;
@@ -55,7 +62,7 @@ struct BlockSize {
   double table = 0;        // entries of one fc's table
   PerElement linear = {};  // per feature of its input
   NormKind norm = NormKind::rms;
-  ActivationKind activation = ActivationKind::psann;
+  ActivationSize activation = {};
   Bias bias = Bias::yes;
 };
 Cost layer_cost(const BlockSize& size, Precision precision, Pass pass);  // of one fc alone

@@ -1,4 +1,4 @@
-// Figures of `sinew bench` as JSON, for the records of `sinew micro` too.
+// Figures of `sinew bench` as JSON, also for the records of `sinew micro`.
 #pragma once
 #include <nlohmann/json.hpp>
 

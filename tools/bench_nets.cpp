@@ -144,15 +144,11 @@ class ModuleCases {
     config.connectivity.shape = {side(), side()};
     config.hidden_dim = features();
     const auto n = static_cast<double>(features());
-    const BlockSize geo{static_cast<double>(rows()),
-                        n,
-                        n * k,
-                        n * k,
-                        count::geo_linear(k),
-                        config.norm,
-                        config.activation};
-    const BlockSize dense{
-        static_cast<double>(rows()), n, n * n, 0, count::matmul(n), config.norm, config.activation};
+    const BlockSize geo{
+        static_cast<double>(rows()), n, n * k, n * k, count::geo_linear(k), config.norm,
+        activation_size(config)};
+    const BlockSize dense{static_cast<double>(rows()), n, n * n, 0, count::matmul(n), config.norm,
+                          activation_size(config)};
     const auto geo_block = [config, t = table()] {
       TorchGenerator generator(0);
       return std::make_shared<GeoBlock>(config, t, 0, 0, generator);

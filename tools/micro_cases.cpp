@@ -126,7 +126,7 @@ Cost MicroCases::cost_of(Part part, Work work, int64_t parameters) const {
   const auto n = static_cast<double>(table_->n_in), k = static_cast<double>(table_->k);
   BlockSize size{static_cast<double>(settings_.batch_size), n, n * k, n * k, count::geo_linear(k)};
   size.norm = c.norm;
-  size.activation = c.activation;
+  size.activation = activation_size(c);
   size.bias = c.bias;
   const Pass pass = work == Work::forward            ? Pass::forward
                     : work == Work::forward_backward ? Pass::parameters

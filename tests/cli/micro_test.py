@@ -28,7 +28,7 @@ def is_sanitized():
 class Micro(CliCase):
     def micro(self, *args, out="m"):
         """Of a run into a new folder: its results.json."""
-        self.ok(*FAST, *args, "--quiet", "--out", out)
+        self.assertEqual(self.ok(*FAST, *args, "--quiet", "--out", out), "")
         self.assertEqual(sorted(os.listdir(self.path(out))), FILES)
         return json.loads(self.read(f"{out}/results.json"))
 
@@ -173,10 +173,17 @@ class Micro(CliCase):
                          4 * (2 * (2 * x + p + table) + 2 * x + 2 * x + 16 + 3 * x + 1))
         self.assertEqual(full["operations"] - parameters["operations"], 5 * x)
         self.assertEqual(full["bytes"] - parameters["bytes"], 4 * (2 * x + 16))
+        block_forward = forward["bytes"]
         block = self.model("block_gather", "--graph", "off", "--norm", "none", out="n")
         forward, parameters, full = (block[work] for work in WORKS)
         self.assertEqual(full["operations"] - parameters["operations"], 2 * x * 3)
         self.assertEqual(full["bytes"] - parameters["bytes"], 4 * (2 * x + p))
+        config = '{"activation_types": ["psann", "gelu"], "activation_ratios": [0.75, 0.25]}'
+        mixed = self.model("block_gather", "--activation", "mixed", "--activation-config", config,
+                           out="mixed")
+        self.assertEqual(mixed["forward"]["operations"],
+                         x * (2 * 6 + 0.75 * 7 + 0.25 * 5 + 4 + 2))
+        self.assertEqual(mixed["forward"]["bytes"], block_forward + 4 * 3 * 12)
         halves = self.model("linear_gather", "--precision", "f64", "--no-bias", out="f64")
         self.assertEqual(halves["forward"]["bytes"], 8 * (2 * x + 16 * 3) + 4 * table)
 
