@@ -77,7 +77,7 @@ Result result_of(const Case& c, const Bench& b) {
   return result;
 }
 
-Settings settings_of(const Bench& b) {
+BenchSettings settings_of(const Bench& b) {
   return {name(device()), name(isa()), b.run.precision, threads(), b.replay(), b.sizes(), b.budget};
 }
 
@@ -122,7 +122,7 @@ void run(const Bench& b) {
     for (const Case& c : cases) names += c.name + "\n";
     return print(b.run, names);
   }
-  const Settings settings = settings_of(b);
+  const BenchSettings settings = settings_of(b);
   print(b.run, table_head(settings));
   Ceilings ceilings;
   const std::vector<Result> results = results_of(cases, b, ceilings);

@@ -44,7 +44,7 @@ Json share(double rate, const std::optional<double>& ceiling) {
   return ceiling && *ceiling > 0 ? Json(rate / *ceiling) : Json();
 }
 
-Json settings_json(const Settings& s) {
+Json settings_json(const BenchSettings& s) {
   return {{"device", s.device},
           {"threads", s.threads},
           {"isa", s.isa},
@@ -132,7 +132,7 @@ std::string rates(const Result& r, const Ceilings& ceilings) {
          rate_and_share(rate(r.cost.operations, middle), ceilings.operations_per_s);
 }
 
-std::string table_head(const Settings& settings) {
+std::string table_head(const BenchSettings& settings) {
   return "settings: " + settings_json(settings).dump() + "\n" + padded("case", name_width) +
          "  median ms     min ms  spread" + rates_head() + "   call 1 ms   call 2 ms\n";
 }
@@ -148,7 +148,7 @@ std::string table_row(const Result& r, const Ceilings& ceilings) {
 }
 
 std::string to_json(const std::vector<Result>& results, const Ceilings& ceilings,
-                    const Settings& settings) {
+                    const BenchSettings& settings) {
   Json out = {{"environment", environment()},
               {"settings", settings_json(settings)},
               {"ceilings", ceilings_json(ceilings)},
@@ -187,7 +187,7 @@ Earlier parse_earlier(const std::string& text) {
 }
 
 std::string comparison(const Earlier& earlier, const std::vector<Result>& results,
-                       const Settings& settings) {
+                       const BenchSettings& settings) {
   std::string out = "\n", missing;
   const Json current = settings_json(settings);
   for (const auto& [key, now] : current.items()) {

@@ -9,7 +9,7 @@
 
 namespace sinew::tools {
 
-struct Settings {
+struct BenchSettings {
   std::string device, isa, precision;
   int threads = 0;
   Replay replay = Replay::yes;
@@ -31,7 +31,7 @@ struct Ceilings {
   void take(const Result& result);
 };
 
-std::string table_head(const Settings& settings);
+std::string table_head(const BenchSettings& settings);
 std::string table_row(const Result& result, const Ceilings& ceilings);
 // The columns that depend on the median alone: bytes, operations, their rates and shares.
 std::string rates_head();
@@ -39,7 +39,7 @@ std::string rates(const Result& result, const Ceilings& ceilings);
 
 // environment, settings, ceilings, cases. Times in ms, rates in 1e9 per second, shares of 1.
 std::string to_json(const std::vector<Result>& results, const Ceilings& ceilings,
-                    const Settings& settings);
+                    const BenchSettings& settings);
 
 // What --compare needs of an earlier run's JSON.
 struct Earlier {
@@ -55,6 +55,6 @@ Earlier parse_earlier(const std::string& text);
 // The ratio old / new (above 1: faster now) of each case, with the least and largest ratio of their
 // rounds; settings that differ; cases that only one side has.
 std::string comparison(const Earlier& earlier, const std::vector<Result>& results,
-                       const Settings& settings);
+                       const BenchSettings& settings);
 
 }  // namespace sinew::tools

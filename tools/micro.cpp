@@ -1,18 +1,13 @@
 // sinew micro: how long one geo-sparse layer and one block take, forward and with gradients.
 #include <CLI/CLI.hpp>
-#include <cerrno>
-#include <cstring>
 #include <ctime>
 #include <filesystem>
 #include <memory>
 
-#include <unistd.h>
-
 #include "micro.h"
 #include "network_flags.h"
+#include "run_folder.h"
 #include "sinew/device.h"
-
-namespace fs = std::filesystem;
 
 namespace sinew::tools {
 namespace {
@@ -60,19 +55,11 @@ MicroSettings settings_of(const Micro& m) {
   return s;
 }
 
-// Makes the folder, which must not hold results.
-void take_folder(const std::string& folder) {
-  if (folder.empty()) throw Error("--out is empty");
-  std::error_code error;
-  if (fs::exists(folder, error) && !fs::is_directory(folder, error))
-    throw Error(folder + ": is no folder");
+void require_no_results(const std::string& folder) {
+  std::error_code ignored;
   for (const char* file : micro_files)
-    if (fs::exists(fs::path(folder) / file, error))
+    if (std::filesystem::exists(folder + "/" + file, ignored))
       throw Error(folder + ": holds results (" + file + "); name another folder");
-  fs::create_directories(folder, error);
-  if (error) throw Error(folder + ": cannot be made (" + error.message() + ")");
-  if (access(folder.c_str(), W_OK | X_OK) != 0)
-    throw Error(folder + ": cannot be written (" + std::strerror(errno) + ")");
 }
 
 Ceilings measured_ceilings(const Micro& m, const MicroSettings& s) {
@@ -120,19 +107,21 @@ void run(const Micro& m) {
   m.run.apply();
   const MicroSettings settings = settings_of(m);
   const MicroCases cases(settings);
-  const std::string folder = m.out.value_or("reports/geo_sparse_micro/" + local_time());
-  take_folder(folder);
+  const std::string out = m.out.value_or("reports/geo_sparse_micro/" + local_time());
+  require_no_results(out);
+  RunFolder folder(out);
+  folder.take();
   work_starts();
   print(m.run, micro_head());
   const Ceilings ceilings = measured_ceilings(m, settings);
   const std::vector<MicroLine> lines = measured_lines(m, settings, cases, ceilings);
   stop_if_asked();
-  write_micro(folder, settings, m.run, ceilings, lines);
+  write_micro(out, settings, m.run, ceilings, lines);
   const std::string recommended = recommended_mode(lines);
   if (!recommended.empty())
     print(m.run, "recommended compute mode: " + recommended +
                      " (gather and scatter run one kernel: a difference is noise)\n");
-  print(m.run, "results: " + folder + "\n");
+  print(m.run, "results: " + out + "\n");
 }
 
 constexpr const char* help =

@@ -245,7 +245,7 @@ class Micro(CliCase):
                            (("--model", "mlp"), "--model"), (("--output-dim", "2"), "--output-dim"),
                            (("--config", "mlp.json"), "only layers of model geo_sparse are timed"),
                            (("--config", "none.json"), "none.json"), (("--out", ""), "--out is empty"),
-                           (("--out", "file"), "file: is no folder"),
+                           (("--out", "file"), "file: cannot be made"),
                            (("--out", "file/m"), "file/m: cannot be made"),
                            (("--out", "used"), "used: holds results (summary.csv); name another")):
             with self.subTest(args=args):
