@@ -1,0 +1,17 @@
+// Pictures by the program gnuplot, where it is installed.
+//
+// A script may hold text of files only as gnuplot_text(): gnuplot runs shell commands from
+// backquotes between double quotes, and from file names that start with '<' or '|'.
+#pragma once
+#include <string>
+
+namespace sinew::tools {
+
+bool gnuplot_found();  // an executable of this name in PATH
+// Runs a script in `folder`, which its file names are relative to; no shell takes part, nor does
+// the user's .gnuplot. Throws with the first line that gnuplot complained with.
+void gnuplot(const std::string& script, const std::string& folder);
+// In single quotes, without control characters.
+std::string gnuplot_text(const std::string& text);
+
+}  // namespace sinew::tools
