@@ -85,5 +85,6 @@ void add_params(CLI::App& app);
 void add_info(CLI::App& app);
 void add_bench(CLI::App& app);
 void add_micro(CLI::App& app);
+void add_report(CLI::App& app);
 
 }  // namespace sinew::tools

@@ -66,5 +66,6 @@ int main(int argc, char** argv) {
   add_info(app);
   add_bench(app);
   add_micro(app);
+  add_report(app);
   return run(app, argc, argv);
 }

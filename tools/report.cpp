@@ -1,0 +1,79 @@
+// sinew report: the results of a comparison or a sweep as one page of HTML, and as pictures.
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <memory>
+
+#include "command.h"
+#include "gnuplot.h"
+#include "report_html.h"
+#include "report_plots.h"
+#include "report_read.h"
+#include "report_text.h"
+#include "sinew/io.h"
+
+namespace sinew::tools {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Report {
+  RunFlags run;
+  std::string folder, out;
+  std::vector<std::string> plots;
+};
+
+std::vector<PlotFormat> formats(const Report& r) {
+  std::vector<PlotFormat> out;
+  for (const std::string& name : r.plots)
+    out.push_back(name == "png" ? PlotFormat::png : PlotFormat::svg);
+  return out;
+}
+
+std::string plots_folder(const Report& r) {
+  const fs::path folder = fs::path(r.folder) / "plots";
+  std::error_code fault;
+  if (!fs::is_directory(folder, fault) && !fs::create_directory(folder, fault))
+    throw Error(folder.string() + ": cannot be made (" + fault.message() + ")");
+  require_writable((folder / "x.dat").string());
+  return folder.string();
+}
+
+void make_report(const Report& r) {
+  r.run.apply();
+  const Results results = read_results(r.folder);
+  const Summary summary = about(r.folder, [&] { return summarize(results); });
+  const std::string file = r.out.empty() ? (fs::path(r.folder) / "report.html").string() : r.out;
+  require_writable(file);
+  const bool draws = !r.plots.empty() && gnuplot_found();
+  const std::string plots = draws ? plots_folder(r) : "";
+
+  work_starts();
+  const std::vector<FigureGroup> groups = figures(summary);
+  write_file(file, report_page(results, summary, groups));
+  if (draws) write_plots(plots, groups, formats(r));
+  if (!r.plots.empty() && !draws)
+    notice(r.run, "--plots: gnuplot is not in PATH; no plots written");
+  std::string text =
+      file + ": " + plural(static_cast<long long>(summary.good.size()), "cell") +
+      (summary.failed.empty() ? ""
+                              : ", " + std::to_string(summary.failed.size()) + " without figures") +
+      "\n";
+  for (const std::string& sentence : findings(summary)) text += sentence + "\n";
+  print(r.run, text);
+}
+
+}  // namespace
+
+void add_report(CLI::App& app) {
+  const auto r = std::make_shared<Report>();
+  CLI::App* sub = add_command(app, "report", "Show results of compare or sweep as a page of HTML",
+                              "sinew report DIR --plots png,svg", [r] { make_report(*r); });
+  sub->add_option("DIR", r->folder, "folder of a comparison or of a sweep")->required();
+  sub->add_option("--out", r->out, "file of the page; default: DIR/report.html");
+  sub->add_option("--plots", r->plots, "also DIR/plots/*.png or *.svg by gnuplot: png, svg")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"png", "svg"}));
+  add_run_flags(*sub, r->run);
+}
+
+}  // namespace sinew::tools

@@ -1,0 +1,15 @@
+// The page of the report: one file of HTML without anything from elsewhere.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "report_figures.h"
+
+namespace sinew::tools {
+
+std::string report_page(const Results& results, const Summary& summary,
+                        const std::vector<FigureGroup>& groups);
+// The main findings, in sentences of plain text.
+std::vector<std::string> findings(const Summary& summary);
+
+}  // namespace sinew::tools

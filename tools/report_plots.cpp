@@ -1,0 +1,124 @@
+// A chart's data as blocks of one .dat file, and a script that draws them. Text of files is in the
+// script only as gnuplot_text, and never as a file name.
+#include "report_plots.h"
+
+#include <filesystem>
+
+#include "gnuplot.h"
+#include "report_text.h"
+#include "sinew/io.h"
+
+namespace sinew::tools {
+namespace {
+
+const char* const colours[] = {"#0067b0", "#c2500a", "#00805c", "#a8478a",
+                               "#946300", "#4d5562", "#7a5cc0", "#8a3b3b"};
+const int point_types[] = {7, 5, 9, 13, 11};
+
+std::string exact(double value) { return format("%.17g", value); }
+
+std::string colour(int series) {
+  return " lc rgb '" + std::string(series < 0 ? "#b9bec7" : colours[series % 8]) + "'";
+}
+
+// The file's blocks, and the elements of `plot` that draw them.
+struct Drawn {
+  std::string data;
+  std::vector<std::string> elements;
+  int blocks = 0;
+
+  void add(const std::string& comment, const std::vector<Point>& points, const std::string& how) {
+    if (points.empty()) return;
+    data += (blocks == 0 ? "# " : "\n\n# ") + printable(comment, 200) + "\n";
+    for (const Point& p : points) data += exact(p.x) + " " + exact(p.y) + "\n";
+    elements.push_back("DATA index " + std::to_string(blocks++) + " using 1:2 " + how);
+  }
+};
+
+Drawn draw(const Chart& chart) {
+  Drawn out;
+  for (const Line& line : chart.lines) {
+    const std::string who = line.series < 0 ? "between the models" : chart.series.at(line.series);
+    const bool dashed = line.stroke == Line::Stroke::dashed;
+    const bool titled = line.series >= 0 && !dashed;
+    out.add(who + (dashed ? ", dashed" : ""), line.points,
+            "with lines lw 2" + std::string(dashed ? " dt 2" : "") + colour(line.series) +
+                (titled ? " title " + gnuplot_text(who) : " notitle"));
+  }
+  for (const auto& [series, name] : chart.series) {
+    std::vector<Point> points;
+    for (const Mark& mark : chart.marks)
+      if (mark.series == series) points.push_back(mark.at);
+    out.add(name, points,
+            "with points pt " + std::to_string(point_types[series % 5]) + " ps 1" + colour(series) +
+                " title " + gnuplot_text(name));
+  }
+  return out;
+}
+
+std::string axis(const char* which, const Axis& axis) {
+  const std::string name = which;
+  std::string out = "set " + name + "label " + gnuplot_text(axis.title) + "\nset " + name +
+                    "range [" + exact(axis.low) + ":" + exact(axis.high) + "]\nset " + name +
+                    "tics (";
+  if (axis.scale == Scale::logarithmic) out = "set logscale " + name + "\n" + out;
+  for (size_t i = 0; i < axis.ticks.size(); ++i)
+    out += (i > 0 ? ", " : "") + gnuplot_text(short_number(axis.ticks[i])) + " " +
+           exact(axis.ticks[i]);
+  return out + ")\n";
+}
+
+std::string rows(const Chart& chart) {
+  const std::string count = std::to_string(chart.rows.size());
+  std::string out = "unset ylabel\nset yrange [" + count + " - 0.5:-0.5]\nset ytics (";
+  for (size_t i = 0; i < chart.rows.size(); ++i)
+    out += (i > 0 ? ", " : "") + gnuplot_text(chart.rows[i]) + " " + std::to_string(i);
+  return out + ")\n";
+}
+
+std::string rules(const Chart& chart) {
+  std::string out;
+  for (const Rule& rule : chart.rules) {
+    const std::string v = exact(rule.value);
+    const bool vertical = !chart.rows.empty();
+    const std::string from = vertical ? "first " + v + ", graph 0" : "graph 0, first " + v;
+    const std::string to = vertical ? "first " + v + ", graph 1" : "graph 1, first " + v;
+    out += "set arrow from " + from + " to " + to + " nohead dt 3 lc rgb '#565d68'\nset label " +
+           gnuplot_text(rule.label) + " at " +
+           (vertical ? "first " + v + ", graph 0.02 rotate" : "graph 0.01, first " + v) +
+           " offset 0.5,0.5 tc rgb '#565d68'\n";
+  }
+  return out;
+}
+
+std::string script(const Chart& chart, const Drawn& drawn, PlotFormat format) {
+  const bool png = format == PlotFormat::png;
+  const size_t height = chart.rows.empty() ? 480 : 200 + 18 * chart.rows.size();
+  std::string out = "set encoding utf8\nset terminal " +
+                    std::string(png ? "png truecolor" : "svg background rgb 'white'") +
+                    " noenhanced size 800," + std::to_string(height) + "\nset output " +
+                    gnuplot_text(chart.name + (png ? ".png" : ".svg")) + "\nset title " +
+                    gnuplot_text(chart.title) +
+                    "\nset grid lc rgb '#d9dce1'\nset key outside below noenhanced\n" +
+                    axis("x", chart.x) + (chart.rows.empty() ? axis("y", chart.y) : rows(chart)) +
+                    rules(chart) + "plot ";
+  for (size_t i = 0; i < drawn.elements.size(); ++i)
+    out += (i > 0 ? ", " : "") + gnuplot_text(chart.name + ".dat") +
+           drawn.elements[i].substr(std::string("DATA").size());
+  return out + "\nunset output\n";
+}
+
+}  // namespace
+
+void write_plots(const std::string& folder, const std::vector<FigureGroup>& groups,
+                 const std::vector<PlotFormat>& formats) {
+  for (const FigureGroup& group : groups)
+    for (const Chart& chart : group.charts) {
+      const Drawn drawn = draw(chart);
+      if (drawn.elements.empty()) continue;
+      write_file((std::filesystem::path(folder) / (chart.name + ".dat")).string(), drawn.data);
+      for (const PlotFormat format : formats) gnuplot(script(chart, drawn, format), folder);
+    }
+}
+
+}  // namespace sinew::tools
