@@ -57,8 +57,8 @@ std::string text(double x, double y, const std::string& content, const std::stri
   return "<text" + at("x", x) + at("y", y) + more + ">" + html(content) + "</text>";
 }
 
-std::string line(double x1, double y1, double x2, double y2, const char* kind) {
-  return "<line class=\"" + std::string(kind) + "\"" + at("x1", x1) + at("y1", y1) + at("x2", x2) +
+std::string line(double x1, double y1, double x2, double y2, const std::string& kind) {
+  return "<line class=\"" + kind + "\"" + at("x1", x1) + at("y1", y1) + at("x2", x2) +
          at("y2", y2) + "/>";
 }
 
@@ -76,8 +76,8 @@ class Picture {
     for (const double tick : chart.y.ticks)
       if (!rows) widest = std::max(widest, short_number(tick).size());
     left_ = std::min(20 + letter * static_cast<double>(widest) + (rows ? -8 : 12), 0.5 * width);
-    top_ = rows && !chart.rules.empty() ? 16 + line_height * static_cast<double>(chart.rules.size())
-                                        : 12;
+    top_ =
+        12 + (chart.rules.empty() ? 0 : 4 + line_height * static_cast<double>(chart.rules.size()));
     bottom_ = top_ + (rows ? row_height * static_cast<double>(chart.rows.size()) : plot_height);
   }
 
@@ -140,21 +140,21 @@ class Picture {
     return out.empty() ? "" : "<path class=\"" + kind_of(one) + "\" d=\"" + out + "\"/>";
   }
 
-  // Its label on the side of the line where the next one is not too close.
+  // Labels stand above the plot, where they cover nothing: beside a sample of their line, or at the
+  // upper end of a line down through the rows.
   std::string rule(size_t i) const {
     const Rule& one = chart_.rules[i];
-    if (!chart_.rows.empty()) {
-      const double height = 12 + line_height * static_cast<double>(i), at = x(one.value);
-      const bool flip = at > 0.5 * (left_ + right_);
-      return line(at, height - 6, at, bottom_, "rule") +
-             text(at + (flip ? -5 : 5), height, one.label,
-                  flip ? " class=\"note\" text-anchor=\"end\"" : " class=\"note\"");
-    }
-    bool below = y(one.value) < top_ + line_height;
-    for (const Rule& other : chart_.rules)
-      below = below || (y(other.value) < y(one.value) && y(other.value) > y(one.value) - 15);
-    return line(left_, y(one.value), right_, y(one.value), "rule") +
-           text(left_ + 5, y(one.value) + (below ? 11 : -4), one.label, " class=\"note\"");
+    const double height = 12 + line_height * static_cast<double>(i);
+    const std::string kind = "rule r" + std::to_string(i % 3);
+    if (chart_.rows.empty())
+      return line(left_, y(one.value), right_, y(one.value), kind) +
+             line(left_, height - 4, left_ + 26, height - 4, kind) +
+             text(left_ + 32, height, one.label, " class=\"note\"");
+    const double at = x(one.value);
+    const bool flip = at > 0.5 * (left_ + right_);
+    return line(at, height - 6, at, bottom_, kind) +
+           text(at + (flip ? -5 : 5), height, one.label,
+                flip ? " class=\"note\" text-anchor=\"end\"" : " class=\"note\"");
   }
 
   std::string point(const Mark& mark) const {

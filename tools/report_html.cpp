@@ -133,7 +133,8 @@ std::string charts(const std::vector<FigureGroup>& groups, const Summary& summar
                  " without a finite value, or not above 0 on a logarithmic axis.</p>\n";
     out += section("g" + std::to_string(g), group.title, content);
   }
-  return out;
+  if (summary.shapes.size() > 1 || groups.empty()) return out;
+  return "<div class=\"charts\">\n" + out + "</div>\n";
 }
 
 // One drawing per network that has another table.
@@ -208,12 +209,11 @@ std::vector<std::string> findings(const Summary& summary) {
   add_wins(out, summary);
   add_lines(out, summary);
   if (summary.configurations.size() < 2) return out;
-  for (size_t m = 0; m < 1; ++m)
-    if (const Configuration* best = summary.best(m))
-      out.push_back("Best configuration of " + summary.models[m] + ": " + best->shape + ", " +
-                    best->label + ", test " + metric_name(summary) + " " +
-                    metric_text(summary, best->models[m].test.mean) + " (mean of " +
-                    plural(best->models[m].test.count, "seed") + ")");
+  if (const Configuration* best = summary.best(0))
+    out.push_back("Best configuration of " + summary.models[0] + ": " + best->shape + ", " +
+                  best->label + ", test " + metric_name(summary) + " " +
+                  metric_text(summary, best->models[0].test.mean) + " (mean of " +
+                  plural(best->models[0].test.count, "seed") + ")");
   return out;
 }
 
@@ -239,8 +239,9 @@ std::string report_page(const Results& results, const Summary& summary,
     std::string tables;
     if (summary.configurations.size() > 1) tables += configuration_table(summary);
     out += section("tables", "All figures", tables + cell_table(summary)) + networks(summary);
-    out += section("settings", "Settings",
-                   definitions(grid(summary)) + definitions(merged(summary, &Cell::training)));
+    Facts settings = grid(summary);
+    for (const auto& one : merged(summary, &Cell::training)) settings.push_back(one);
+    out += section("settings", "Settings", definitions(settings));
     out += section("machine", "Build and machine", definitions(merged(summary, &Cell::machine)));
   }
   return out + "</main>\n<script>" + report_js + "</script>\n</body>\n</html>\n";

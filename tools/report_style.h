@@ -19,7 +19,7 @@ inline constexpr const char* report_css = R"css(
 body { margin: 0 auto; padding: 1rem; max-width: 100rem; background: var(--ground);
   color: var(--text); font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: anywhere }
 h1 { font-size: 1.5rem; line-height: 1.2; margin: .3rem 0 }
-h2 { font-size: 1.15rem; margin: 2.2rem 0 .3rem }
+h2 { font-size: 1.15rem; margin: 2rem 0 .3rem }
 p { margin: .4rem 0; max-width: 50rem }
 .soft, figcaption, caption { color: var(--soft); font-size: .875rem }
 .answer { font-size: 1.1rem; margin: .8rem 0; padding: 0; list-style: none }
@@ -29,8 +29,8 @@ p { margin: .4rem 0; max-width: 50rem }
   list-style: none; font-size: .875rem }
 .legend svg, th svg, td svg { width: 14px; height: 14px; vertical-align: -2px; margin-right: .3rem }
 .charts { display: grid; gap: 1rem 2rem;
-  grid-template-columns: repeat(auto-fill, minmax(min(100%, 22rem), 1fr)) }
-figure { margin: 0; max-width: 36rem }
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)) }
+figure { margin: 0; max-width: 31rem }
 figure h3 { font-size: .9rem; margin: .4rem 0 0 }
 .chart { display: block; width: 100%; height: auto; font: 11px system-ui, sans-serif }
 .chart text { fill: var(--text) }
@@ -39,7 +39,7 @@ figure h3 { font-size: .9rem; margin: .4rem 0 0 }
   stroke-linejoin: round }
 .grid { stroke: var(--rule); stroke-width: .7 }
 .axis, .wire { stroke: var(--soft); fill: none }
-.rule { stroke: var(--soft); stroke-dasharray: 5 3 }
+.rule { stroke: var(--soft); stroke-dasharray: 6 3 } .r1 { stroke-dasharray: 2 2 } .r2 { stroke-dasharray: 8 2 2 2 }
 .join { stroke: var(--rule); stroke-width: 2.5; fill: none }
 .curve { stroke: var(--c); stroke-width: 1.6; fill: none; stroke-linejoin: round }
 .dashed { stroke-dasharray: 3 2.5; stroke-width: 1.2 }
@@ -52,7 +52,7 @@ figure h3 { font-size: .9rem; margin: .4rem 0 0 }
 .chart .times { font-size: 10px }
 .box { fill: var(--band); stroke: var(--soft) }
 .head { fill: var(--soft) }
-.scroll { overflow-x: auto; max-width: 100%; border: 1px solid var(--rule); margin: .5rem 0 }
+.scroll { overflow-x: auto; width: fit-content; max-width: 100%; border: 1px solid var(--rule); margin: .5rem 0 }
 .scroll.tall { max-height: 36rem; overflow-y: auto }
 table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums;
   overflow-wrap: normal }
@@ -64,7 +64,7 @@ tbody th, tbody .text, thead .text { text-align: left }
 tbody th { font-weight: 400 }
 tbody tr { border-top: 1px solid var(--rule) }
 tbody tr:hover { background: var(--band) }
-.win { font-weight: 600 }
+.win { font-weight: 600 } .win .soft { font-weight: 400 }
 .long { white-space: normal; min-width: 16rem }
 th button { all: unset; cursor: pointer; text-decoration: underline dotted; text-underline-offset: 3px }
 th button:focus-visible, summary:focus-visible, .scroll:focus-visible { outline: 2px solid var(--s0) }

@@ -2,7 +2,6 @@
 #include "report_summary.h"
 
 #include <algorithm>
-#include <map>
 #include <tuple>
 
 #include "sinew/error.h"
@@ -31,13 +30,9 @@ std::vector<std::string> model_names(const std::vector<const Cell*>& cells) {
 }
 
 std::vector<std::string> shape_names(const std::vector<const Cell*>& cells) {
-  std::vector<std::tuple<int64_t, int64_t, std::string>> found;
-  for (const Cell* cell : cells)
-    found.emplace_back(cell->rows * cell->columns, cell->rows, shape_name(*cell));
-  std::sort(found.begin(), found.end());
-  found.erase(std::unique(found.begin(), found.end()), found.end());
   std::vector<std::string> out;
-  for (const auto& one : found) out.push_back(std::get<2>(one));
+  for (const Cell* cell : cells)
+    if (out.empty() || out.back() != shape_name(*cell)) out.push_back(shape_name(*cell));
   return out;
 }
 
@@ -67,32 +62,29 @@ std::vector<ModelSummary> add_all(const Summary& summary, const std::vector<cons
   return out;
 }
 
-// In the order of the values, not of their text.
+// The cells are sorted by all of this, then by seed.
+bool same_configuration(const Cell& a, const Cell& b) {
+  return a.rows == b.rows && a.columns == b.columns && a.task == b.task && a.pattern == b.pattern &&
+         a.depth == b.depth && a.k == b.k && a.activation == b.activation;
+}
+
 std::vector<Configuration> configurations(const Summary& summary) {
-  using Key = std::tuple<size_t, std::string, std::string, std::string, int64_t, int64_t>;
-  std::map<Key, Configuration> found;
-  std::string task, pattern;
   bool tasks = false, patterns = false;
   for (const Cell* cell : summary.good) {
     tasks = tasks || cell->task != summary.good[0]->task;
     patterns = patterns || cell->pattern != summary.good[0]->pattern;
   }
-  for (const Cell* cell : summary.good) {
-    const std::string shape = shape_name(*cell);
-    const size_t at = static_cast<size_t>(
-        std::find(summary.shapes.begin(), summary.shapes.end(), shape) - summary.shapes.begin());
-    auto& one = found[{at, cell->task, cell->pattern, cell->activation, cell->depth, cell->k}];
-    one.shape = shape;
-    one.label = (tasks ? cell->task + ", " : "") + "depth " + std::to_string(cell->depth) + ", k " +
-                std::to_string(cell->k) + ", " + cell->activation +
-                (patterns ? ", " + cell->pattern : "");
-    one.cells.push_back(cell);
-  }
   std::vector<Configuration> out;
-  for (auto& [key, one] : found) {
-    one.models = add_all(summary, one.cells);
-    out.push_back(std::move(one));
+  for (const Cell* cell : summary.good) {
+    if (out.empty() || !same_configuration(*out.back().cells[0], *cell)) {
+      const std::string label = (tasks ? cell->task + ", " : "") + "depth " +
+                                std::to_string(cell->depth) + ", k " + std::to_string(cell->k) +
+                                ", " + cell->activation + (patterns ? ", " + cell->pattern : "");
+      out.push_back({shape_name(*cell), label, {}, {}});
+    }
+    out.back().cells.push_back(cell);
   }
+  for (Configuration& one : out) one.models = add_all(summary, one.cells);
   return out;
 }
 
@@ -148,6 +140,12 @@ Summary summarize(const Results& results) {
   Summary out;
   for (const Cell& cell : results.cells)
     (cell.error.empty() ? out.good : out.failed).push_back(&cell);
+  const auto place = [](const Cell* c) {
+    return std::make_tuple(c->rows * c->columns, c->rows, c->task, c->pattern, c->depth, c->k,
+                           c->activation, c->seed);
+  };
+  std::stable_sort(out.good.begin(), out.good.end(),
+                   [&](const Cell* a, const Cell* b) { return place(a) < place(b); });
   out.classification = !out.good.empty() && out.good[0]->classes > 0;
   out.models = model_names(out.good);
   out.shapes = shape_names(out.good);

@@ -77,6 +77,11 @@ bool has_best(const Summary& s) {
   return any(s, [&](const ModelResult& m) { return s.metric(m.best_test); });
 }
 
+bool has_missing(const Summary& s) {
+  return std::any_of(s.all.begin(), s.all.end(),
+                     [](const ModelSummary& one) { return one.test.count < one.cells; });
+}
+
 int64_t configurations_won(const Summary& summary, size_t m) {
   return std::count_if(summary.configurations.begin(), summary.configurations.end(),
                        [&](const Configuration& one) {
@@ -113,12 +118,12 @@ Cells model_head(const Summary& summary, bool geo) {
     for (const auto& shape : summary.shapes) head.push_back(head_cell(shape));
   head.push_back(head_cell("train " + metric_name(summary)));
   if (has_validation(summary)) head.push_back(head_cell("validation"));
-  if (has_best(summary)) head.push_back(head_cell(test + ", best epoch"));
+  if (has_best(summary)) head.push_back(head_cell("at best epoch"));
   for (const char* name : {"parameters", "step (ms)", "training (s)", "memory (MB)"})
     head.push_back(head_cell(name));
-  if (several) head.push_back(head_cell("with figures"));
+  if (has_missing(summary)) head.push_back(head_cell("with figures"));
   if (geo && several) {
-    head.push_back(head_cell("geo_sparse better: cells"));
+    head.push_back(head_cell("geo better, cells"));
     head.push_back(head_cell("configurations"));
   }
   return head;
@@ -142,7 +147,7 @@ std::string model_table(const Summary& summary) {
     for (const double value : {model.parameters.mean, model.step_ms.mean, model.train_s.mean,
                                megabytes(model.memory_bytes.mean)})
       row.push_back(number_cell(value));
-    if (several) row.push_back(of(model.test.count, model.cells));
+    if (has_missing(summary)) row.push_back(of(model.test.count, model.cells));
     if (geo && several) {
       row.push_back(m == 0 ? td("") : of(model.geo_wins, model.contests));
       row.push_back(m == 0 ? td("")
@@ -160,7 +165,7 @@ std::string configuration_table(const Summary& summary) {
   Cells head = {head_cell("shape", "text"), head_cell("configuration", "text"), head_cell("seeds")};
   for (const auto& name : summary.models) head.push_back(head_cell(name));
   const bool geo = summary.models[0] == "geo_sparse" && summary.models.size() > 1;
-  if (geo) head.push_back(head_cell("geo_sparse better"));
+  if (geo) head.push_back(head_cell("geo better, seeds \u00d7 baselines"));
   std::vector<Cells> rows;
   for (const Configuration& one : summary.configurations) {
     const double area = static_cast<double>(one.cells[0]->rows * one.cells[0]->columns);

@@ -46,7 +46,7 @@ std::string number(double value) {
   if (!std::isfinite(value)) return dash;
   if (value == std::floor(value) && std::abs(value) < 1e7) return format("%.0f", value);
   if (std::abs(value) >= 1000 && std::abs(value) < 1e5) return format("%.0f", value);
-  return without_padding(format("%.4g", value));
+  return without_padding(format("%#.4g", value));
 }
 
 std::string short_number(double value) {
