@@ -17,8 +17,17 @@ std::string spread(const Summary& summary, const Average& of) {
          metric_text(summary, of.high) + ", " + std::to_string(of.count) + " seeds)";
 }
 
+// As drawn: accuracies in percent.
+double drawn(const Summary& summary, double value) {
+  return summary.classification ? 100 * value : value;
+}
+
 Scale metric_scale(const Summary& summary) {
   return summary.classification ? Scale::linear : Scale::logarithmic;
+}
+
+std::string metric_axis(const Summary& summary) {
+  return metric_name(summary) + (summary.classification ? " (%)" : "");
 }
 
 Chart empty_chart(const Summary& summary, const std::string& name, const std::string& title,
@@ -34,14 +43,15 @@ Chart empty_chart(const Summary& summary, const std::string& name, const std::st
 void add_rules(Chart& chart, const Summary& summary, const std::string& shape) {
   for (const std::string& name : summary.line_names())
     if (const Average line = summary.line(name, shape); line.count > 0)
-      chart.rules.push_back({line.mean, line_title(name) + " " + metric_text(summary, line.mean)});
+      chart.rules.push_back(
+          {drawn(summary, line.mean), line_title(name) + " " + metric_text(summary, line.mean)});
 }
 
-// A mark per configuration and model.
+// A mark per configuration and model; that of the first model on top.
 template <class Value>
 void add_marks(Chart& chart, const Summary& summary, const std::string& shape, const Value& value) {
   for (const Configuration& one : summary.configurations)
-    for (size_t m = 0; one.shape == shape && m < summary.models.size(); ++m) {
+    for (size_t m = one.shape == shape ? summary.models.size() : 0; m-- > 0;) {
       const ModelSummary& model = one.models[m];
       if (model.cells == 0) continue;
       chart.marks.push_back({{model.parameters.mean, value(model)},
@@ -60,8 +70,9 @@ Chart accuracy_chart(const Summary& summary, const std::string& shape) {
   out.description = "A mark per configuration and model: mean test " + metric_name(summary) +
                     " over the seeds, at its number of parameters.";
   out.x = {"parameters", Scale::logarithmic};
-  out.y = {"test " + metric_name(summary), metric_scale(summary)};
-  add_marks(out, summary, shape, [](const ModelSummary& model) { return model.test.mean; });
+  out.y = {"test " + metric_axis(summary), metric_scale(summary)};
+  add_marks(out, summary, shape,
+            [&](const ModelSummary& model) { return drawn(summary, model.test.mean); });
   add_rules(out, summary, shape);
   return out;
 }
@@ -106,7 +117,7 @@ using Values = double (*)(const EpochFigures&);
 Chart curve_chart(const Summary& summary, const std::string& shape, Chart out, Values solid,
                   Values dashed) {
   out.x = {"epoch", Scale::linear};
-  for (size_t m = 0; m < summary.models.size(); ++m) {
+  for (size_t m = summary.models.size(); m-- > 0;) {
     Line line = mean_curve(summary, shape, m, dashed);
     line.stroke = Line::Stroke::dashed;
     out.lines.push_back(line);
@@ -133,11 +144,11 @@ Chart accuracy_curves(const Summary& summary, const std::string& shape) {
   out.description =
       "Per model the accuracy on the test rows (solid) and on the validation rows "
       "(dashed) after each epoch.";
-  out.y = {"accuracy", Scale::linear};
+  out.y = {metric_axis(summary), Scale::linear};
   add_rules(out, summary, shape);
   return curve_chart(
-      summary, shape, out, [](const EpochFigures& e) { return e.test.accuracy; },
-      [](const EpochFigures& e) { return e.validation.accuracy; });
+      summary, shape, out, [](const EpochFigures& e) { return 100 * e.test.accuracy; },
+      [](const EpochFigures& e) { return 100 * e.validation.accuracy; });
 }
 
 Chart duel_chart(const Summary& summary, const std::string& shape) {
@@ -145,7 +156,7 @@ Chart duel_chart(const Summary& summary, const std::string& shape) {
                           "Test " + metric_name(summary) + " by configuration", shape);
   out.description = "A row per configuration, the best of " + summary.models[0] +
                     " first; a mark per model: the mean over the seeds.";
-  out.x = {"test " + metric_name(summary), metric_scale(summary)};
+  out.x = {"test " + metric_axis(summary), metric_scale(summary)};
   std::vector<const Configuration*> rows;
   for (const Configuration& one : summary.configurations)
     if (one.shape == shape) rows.push_back(&one);
@@ -157,11 +168,11 @@ Chart duel_chart(const Summary& summary, const std::string& shape) {
     Line join;
     join.series = -1;
     Average ends;
-    for (size_t m = 0; m < summary.models.size(); ++m) {
+    for (size_t m = summary.models.size(); m-- > 0;) {
       const Average& test = one->models[m].test;
       if (one->models[m].cells == 0) continue;
-      ends.add(test.mean);
-      out.marks.push_back({{test.mean, row},
+      ends.add(drawn(summary, test.mean));
+      out.marks.push_back({{drawn(summary, test.mean), row},
                            series_of(summary, m),
                            summary.models[m] + ", " + shape + ", " + one->label + ": test " +
                                metric_name(summary) + " " + spread(summary, test),

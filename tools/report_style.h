@@ -61,7 +61,7 @@ th, td { padding: .25rem .6rem; text-align: right; white-space: nowrap; vertical
 th { font-weight: 600 }
 thead th { position: sticky; top: 0; background: var(--band); vertical-align: bottom; z-index: 1 }
 tbody th, tbody .text, thead .text { text-align: left }
-tbody th { font-weight: 400 }
+tbody th { font-weight: 400; position: sticky; left: 0; background: var(--ground) }
 tbody tr { border-top: 1px solid var(--rule) }
 tbody tr:hover { background: var(--band) }
 .win { font-weight: 600 } .win .soft { font-weight: 400 }
