@@ -92,8 +92,10 @@ std::string gnuplot_text(const std::string& text) {
   std::string out = "'";
   for (const char c : text) {
     if (static_cast<unsigned char>(c) < 32 || c == 127) continue;
-    out += c;
-    if (c == '\'') out += c;
+    if (c == '\'')
+      out += "\u2019";  // a doubled ' does not work everywhere: gnuplot 5.4 misreads '''x'
+    else
+      out += c;
   }
   return out + "'";
 }

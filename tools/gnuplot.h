@@ -11,7 +11,7 @@ bool gnuplot_found();  // an executable of this name in PATH
 // Runs a script in `folder`, which its file names are relative to; no shell takes part, nor does
 // the user's .gnuplot. Throws with the first line that gnuplot complained with.
 void gnuplot(const std::string& script, const std::string& folder);
-// In single quotes, without control characters.
+// In single quotes, without control characters; a quote in it becomes a typographic one.
 std::string gnuplot_text(const std::string& text);
 
 }  // namespace sinew::tools

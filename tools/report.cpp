@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "command.h"
 #include "gnuplot.h"
@@ -18,7 +19,8 @@ namespace fs = std::filesystem;
 
 struct Report {
   RunFlags run;
-  std::string folder, out;
+  std::string folder;
+  std::optional<std::string> out;
   std::vector<std::string> plots;
 };
 
@@ -42,7 +44,7 @@ void make_report(const Report& r) {
   r.run.apply();
   const Results results = read_results(r.folder);
   const Summary summary = about(r.folder, [&] { return summarize(results); });
-  const std::string file = r.out.empty() ? (fs::path(r.folder) / "report.html").string() : r.out;
+  const std::string file = r.out.value_or((fs::path(r.folder) / "report.html").string());
   require_writable(file);
   const bool draws = !r.plots.empty() && gnuplot_found();
   const std::string plots = draws ? plots_folder(r) : "";

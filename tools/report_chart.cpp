@@ -20,8 +20,8 @@ double round_step(double about) {  // 1, 2 or 5 times a power of ten, not below 
   return 10 * power;
 }
 
-std::vector<double> linear_ticks(double low, double high) {
-  const double step = round_step((high - low) / 5);
+std::vector<double> linear_ticks(double low, double high, double least = 0) {
+  const double step = std::max(round_step((high - low) / 5), least);
   const double first = std::ceil(low / step - 1e-9);
   std::vector<double> out;
   for (int i = 0; i < 12 && (first + i) * step <= high + 1e-9 * step; ++i)
@@ -209,11 +209,11 @@ void limit(Axis& axis, const std::vector<double>& values) {
     axis.ticks = log_ticks(axis.low, axis.high);
     return;
   }
-  if (axis.scale == Scale::linear_from_zero) low = std::min(low, 0.0);
+  if (axis.scale == Scale::from_zero) low = std::min(low, 0.0);
   const double margin = low == high ? std::max(0.5 * std::abs(low), 0.5) : 0.05 * (high - low);
-  axis.low = axis.scale == Scale::linear_from_zero && low == 0 ? 0 : low - margin;
+  axis.low = axis.scale == Scale::from_zero && low == 0 ? 0 : low - margin;
   axis.high = high + margin;
-  axis.ticks = linear_ticks(axis.low, axis.high);
+  axis.ticks = linear_ticks(axis.low, axis.high, axis.scale == Scale::whole ? 1 : 0);
 }
 
 int64_t prepare(Chart& chart) {

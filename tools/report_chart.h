@@ -7,7 +7,7 @@
 
 namespace sinew::tools {
 
-enum class Scale : uint8_t { linear, linear_from_zero, logarithmic };
+enum class Scale : uint8_t { linear, from_zero, whole, logarithmic };  // whole: ticks there only
 
 struct Axis {
   std::string title;  // with its unit

@@ -83,7 +83,7 @@ Chart step_chart(const Summary& summary, const std::string& shape) {
       "A mark per configuration and model: median time of a training step in milliseconds, mean "
       "over the seeds, at its number of parameters.";
   out.x = {"parameters", Scale::logarithmic};
-  out.y = {"step time (ms)", Scale::linear_from_zero};
+  out.y = {"step time (ms)", Scale::from_zero};
   add_marks(out, summary, shape, [](const ModelSummary& model) { return model.step_ms.mean; });
   return out;
 }
@@ -116,7 +116,7 @@ Line mean_curve(const Summary& summary, const std::string& shape, size_t m, cons
 using Values = double (*)(const EpochFigures&);
 Chart curve_chart(const Summary& summary, const std::string& shape, Chart out, Values solid,
                   Values dashed) {
-  out.x = {"epoch", Scale::linear};
+  out.x = {"epoch", Scale::whole};
   for (size_t m = summary.models.size(); m-- > 0;) {
     Line line = mean_curve(summary, shape, m, dashed);
     line.stroke = Line::Stroke::dashed;

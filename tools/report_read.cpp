@@ -93,6 +93,7 @@ class Value {
   std::string shown() const {  // of any scalar
     if (absent()) return "";
     if (json_->is_structured()) fail("is a list or an object");
+    if (json_->is_boolean()) return json_->get<bool>() ? "yes" : "no";
     return json_->is_string() ? text() : json_->dump();
   }
   std::string dump() const { return json_->dump(); }
@@ -188,10 +189,14 @@ void read_manifest(const Value& of, Cell& cell) {
                              {"batch_size", "batch size"},
                              {"lr", "learning rate"},
                              {"weight_decay", "weight decay"},
+                             {"scale_x", "scaled inputs"},
+                             {"scale_y", "scaled targets"},
                              {"fresh_seed_per_model", "fresh seed per model"},
                              {"pattern", "pattern"},
                              {"radius", "radius"},
                              {"wrap_mode", "wrap mode"}});
+  if (const Value config = of["activation_config"]; !config.absent())
+    cell.training.emplace_back("activation settings", printable(config.dump(), 400));
   const Value network = of["network"];
   if (network.absent()) return;
   if (network["shape"].absent()) network.fail("has no shape");

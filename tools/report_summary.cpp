@@ -171,8 +171,8 @@ const ModelResult* find_model(const Cell& cell, const std::string& name) {
 }
 
 std::string line_title(const std::string& name) {
-  if (name == "mean") return "predict the mean";
-  if (name == "most_frequent") return "predict the most frequent class";
+  if (name == "mean") return "predicting the mean";
+  if (name == "most_frequent") return "predicting the most frequent class";
   if (name == "least_squares") return "least squares";
   return name;
 }

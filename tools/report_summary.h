@@ -55,7 +55,7 @@ Summary summarize(const Results& results);
 std::string shape_name(const Cell& cell);
 // A model of these cells, or null.
 const ModelResult* find_model(const Cell& cell, const std::string& name);
-// "predict the mean" for mean, and so on; other names as they are.
+// "predicting the mean" for mean, and so on; other names as they are.
 std::string line_title(const std::string& name);
 
 }  // namespace sinew::tools

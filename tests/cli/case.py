@@ -22,7 +22,8 @@ BUILD = json.loads(subprocess.run([PROGRAM, "info", "--json", "--device", "cpu"]
                                   capture_output=True).stdout)["cuda_build"]
 ON_CPU = ["--device", "cpu"] if BUILD not in (None, "emulated") else []
 
-COMMANDS = ("train", "predict", "evaluate", "params", "info", "bench", "compare", "micro")
+COMMANDS = ("train", "predict", "evaluate", "params", "info", "bench", "compare", "micro",
+            "report")
 
 Result = collections.namedtuple("Result", "status out err")
 

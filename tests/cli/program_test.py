@@ -55,6 +55,8 @@ class Program(CliCase):
             for args in (["--bar"], ["--bar", "3"], ["--bar=3"], ["bar"], ["-b"],
                          ["--threads", "1", "--bar"]):
                 named = args[-1] if args[0] == "--threads" else args[0]
+                if name == "report" and args == ["bar"]:
+                    continue  # its folder
                 with self.subTest(name, args=args):
                     self.assertEqual(self.error(name, *args), f"sinew {name}: error: unknown "
                                      f"argument {named} (see --help)\n")

@@ -161,3 +161,436 @@ class Page(html.parser.HTMLParser):
     def count(self, tag, kind=None):
         return sum(1 for t, a in self.tags
                    if t == tag and (kind is None or kind in a.get("class", "").split()))
+
+
+class ReportCase(CliCase):
+    def single(self, *args, name="run", **options):
+        self.write(f"{name}/results.json", results(*args, **options))
+        return name
+
+    def sweep(self, cells, name="sweep"):
+        for folder, content in cells.items():
+            kind = "error" if "status" in content else "results"
+            self.write(f"{name}/{folder}/{kind}.json", content)
+        return name
+
+    def page(self, folder, *args):
+        self.ok("report", folder, *args, "--quiet")
+        text = self.read(f"{folder}/report.html").decode()
+        page = Page(text)
+        self.assertEqual(len(page.ids), len(set(page.ids)))
+        self.assertLessEqual(set(page.used), set(page.ids))
+        self.assertNotRegex(text, r"(?i)https?:|src=|@import|url\((?!#)|\bon\w+=|<link|NaN\b(?!\()")
+        self.assertEqual(page.count("script"), 1)
+        for tag, attrs in page.tags:
+            if tag == "svg" and "chart" in attrs.get("class", ""):
+                self.assertIn("aria-labelledby", attrs)
+        for table in page.tables:
+            self.assertEqual({len(row) for row in table}, {len(table[0])})
+        return page
+
+    def rows(self, page, table):
+        return {tuple(row[:2]) if table else row[0]: row for row in page.tables[table][1:]}
+
+    def read_page(self, folder):
+        self.page(folder)
+        return self.read(f"{folder}/report.html").decode()
+
+
+class Report(ReportCase):
+    def test_a_comparison(self):
+        out = self.ok("report", self.single())
+        self.assertEqual(out, "run/report.html: 1 cell\n"
+                         "geo_sparse is better than dense_resrelu: test mse 0.01000 against 0.09000\n"
+                         "geo_sparse is better than dense_respsann: test mse 0.01000 against 0.1200\n"
+                         "geo_sparse is better than predicting the mean: 0.2700\n"
+                         "geo_sparse is better than least squares: 0.2100\n")
+        page = self.page("run")
+        for text in ("geo_sparse against dense_resrelu, dense_respsann: task mixed",
+                     "8x8, depth 4, k 8, psann, seed 0; cpu; A CPU; 2026-11-21T18:00:00Z",
+                     "better than dense_respsann: test mse 0.01000 against 0.1200.",
+                     "Test mse against parameters", "Step time against parameters", "Loss by epoch",
+                     "Neuron (4, 4), in the middle: 8 inputs, all different, its own cell among "
+                     "them.", "Neuron (0, 0), in a corner: 8 inputs, 3 different",
+                     "One of 4 blocks; after the last one a dense layer with 1 output.",
+                     "0123456789ab", "gcc 12.2.0"):
+            self.assertIn(text, page.text)
+        self.assertNotIn("By configuration", page.text)
+        self.assertEqual(len(page.tables), 2)
+        self.assertEqual(page.tables[0], [
+            ["model", "test mse", "train mse", "validation", "at best epoch", "parameters",
+             "step (ms)", "training (s)", "memory (MB)"],
+            ["geo_sparse", "0.01000", "0.008000", "0.01100", "0.01000", "900", "1.500", "2.500",
+             "1.500"],
+            ["dense_resrelu", "0.09000", "0.07200", "0.09900", "0.09000", "900", "1.500", "2.500",
+             "1.500"],
+            ["dense_respsann", "0.1200", "0.09600", "0.1320", "0.1200", "900", "1.500", "2.500",
+             "1.500"],
+            ["predicting the mean", "0.2700", *[""] * 7], ["least squares", "0.2100", *[""] * 7]])
+        self.assertEqual(page.tables[1][2], [
+            "8x8", "4", "8", "psann", "0", "dense_resrelu", "0.09000", "0.07200", "0.09900", "3",
+            "0.09000", "0.9100", "0.2100", "900", "1.0 %", "1.500", "1.350 to 1.800", "2.500",
+            "40000", "1.500", "0"])
+        self.assertEqual(page.count("svg", "chart"), 3 + 2 + 1)
+        # Two curves and two lines of reference, for three models.
+        self.assertEqual(page.count("path", "curve"), 6)
+        self.assertEqual(page.count("path", "dashed"), 3)
+
+    def test_a_sweep(self):
+        cells = {f"k{k}_s{seed}": results((loss * k * (1 + seed), 0.1, 0.05), k=k, seed=seed,
+                                          validation=False)
+                 for k, loss in ((4, 0.01), (8, 0.01)) for seed in (0, 1)}
+        self.sweep(cells)
+        page = self.page("sweep")
+        self.assertIn("4 cells; cpu", page.text)
+        # geo: 0.04, 0.08, 0.08, 0.16
+        self.assertIn("better than dense_resrelu in 3 of 4 cells; mean test mse 0.09000 against "
+                      "0.1000.", page.text)
+        self.assertIn("better than dense_respsann in 1 of 4 cells", page.text)
+        self.assertIn("better than least squares in 4 of 4 cells", page.text)
+        self.assertIn("Best configuration of geo_sparse: 8x8, depth 4, k 4, psann, test mse 0.06000 "
+                      "(mean of 2 seeds)", page.text)
+        models = self.rows(page, 0)
+        self.assertNotIn("validation", models.get("model", page.tables[0][0]))
+        self.assertEqual(models["dense_resrelu"][-2:], ["3 of 4", "1 of 2"])
+        self.assertEqual(models["dense_respsann"][-2:], ["1 of 4", "0 of 2"])
+        self.assertEqual(page.tables[1], [
+            ["shape", "configuration", "seeds", "geo_sparse", "dense_resrelu", "dense_respsann",
+             "geo better, seeds \u00d7 baselines"],
+            ["8x8", "depth 4, k 4, psann", "2", "0.06000 0.04000 to 0.08000",
+             "0.1000 0.1000 to 0.1000", "0.05000 0.05000 to 0.05000", "3 of 4"],
+            ["8x8", "depth 4, k 8, psann", "2", "0.1200 0.08000 to 0.1600",
+             "0.1000 0.1000 to 0.1000", "0.05000 0.05000 to 0.05000", "1 of 4"]])
+        self.assertEqual(len(page.tables[2]), 1 + 4 * 3)
+        self.assertEqual(page.count("details"), 2)
+        self.assertIn("By configuration", page.text)
+
+    def test_shapes_have_charts_of_their_own(self):
+        cells = {"a": results(shape=(16, 16)), "b": results(shape=(8, 8)),
+                 "c": results(shape=(10, 12), pattern="hash")}
+        page = self.page(self.sweep(cells))
+        heads = page.tables[0][0]
+        self.assertEqual(heads[1:5], ["test mse", "8x8", "10x12", "16x16"])
+        self.assertEqual(page.count("svg", "chart"), 4 * 3 + 3 * 2 + 1)
+        for text in ("8x8, k 8, local", "10x12, k 8, hash", "of 16x16."):
+            self.assertIn(text, page.text)
+
+    def test_a_classification(self):
+        cells = {f"s{seed}": results((0.1, 0.2, 0.3), accuracies=(0.97 - 0.02 * seed, 0.93, 0.96),
+                                     seed=seed) for seed in (0, 1)}
+        page = self.page(self.sweep(cells))
+        self.assertIn("better than dense_resrelu in 2 of 2 cells; mean test accuracy 96.0 % against "
+                      "93.0 %", page.text)
+        self.assertIn("better than dense_respsann in 1 of 2 cells", page.text)
+        self.assertIn("predicting the most frequent class", page.text)
+        self.assertIn("Accuracy by epoch", page.text)
+        self.assertEqual(page.tables[1][1][6], "97.0 %")
+        self.assertIn("macro F1", page.tables[1][0])
+        self.assertIn("accuracy (%)", page.text)
+
+    def test_results_of_the_reference_program(self):
+        self.write("run/results.json", self.read(os.path.join(GOLDEN, "compare", "results.json")))
+        page = self.page("run")
+        self.assertIn("geo_sparse is not better than dense_resrelu: test mse 0.2902 against 0.2580",
+                      page.text)
+        self.assertNotIn("The geo_sparse network", page.text)
+
+    def test_cells_without_figures(self):
+        cells = {"good": results(), "failed": {"run_id": "x", "status": "error", "error": HOSTILE},
+                 "mute": {"run_id": "y", "status": "error"}, "classes": results(accuracies=(1, 1, 1))}
+        self.sweep(cells)
+        self.write("sweep/broken/results.json", b'{"models": [')
+        self.write("sweep/killed/manifest.json", {})
+        self.write("sweep/plots/accuracy.dat", "")
+        self.write("sweep/manifest.json", {})
+        # The first in the order of names says which kind the page is about.
+        out = self.ok("report", "sweep")
+        self.assertTrue(out.startswith("sweep/report.html: 1 cell, 4 without figures\n"), out)
+        page = self.page("sweep")
+        self.assertIn("1 cell, 4 without figures, 1 unfinished", page.text)
+        self.assertEqual(page.tables[1][1:], [
+            ["broken", "unreadable: results.json: no JSON"],
+            ["failed", HOSTILE],
+            ["good", "left out: a regression beside classifications, or the reverse"],
+            ["mute", "failed without a message"]])
+
+    def test_a_sweep_that_failed_whole(self):
+        self.sweep({"a": {"status": "error", "error": "out of memory"}})
+        page = self.page("sweep")
+        self.assertIn("No cell has figures.", page.text)
+        self.assertEqual(page.count("svg"), 0)
+
+    def test_hostile_text(self):
+        content = results(task=HOSTILE, activation=HOSTILE)
+        content["manifest"].pop("network")
+        content["manifest"].update(data=HOSTILE, pattern=HOSTILE, wrap_mode="\u202e\x1b\n")
+        content["environment"].update(hostname=HOSTILE, processor=HOSTILE, timestamp=HOSTILE)
+        content["models"][0]["name"] = HOSTILE
+        content["reference_lines"][0]["name"] = HOSTILE
+        self.sweep({"<b>&": content, "b": {"status": "error", "error": HOSTILE}})
+        page = self.page("sweep")
+        for tag in ("alert", "b", "script"):
+            self.assertLessEqual(page.count(tag), 1 if tag == "script" else 0)
+        self.assertGreater(page.text.count(HOSTILE), 8)
+        self.assertIn("\\x1b\\x0a", page.text)
+
+    def test_values_that_cannot_be_drawn(self):
+        odd = [None, 0, -1, 1e300, 1e-300, 1e30, 5e-324, 1.7976931348623157e308]
+        for i, value in enumerate(odd):
+            content = results((0.01, 0.02, 0.03))
+            for one in content["models"][:2]:
+                one["metrics_test"]["mse"] = value
+                one["train"]["step_time_ms_median"] = value
+                one["curve"][0]["test_mse"] = value
+                one["params_empirical"] = 10 ** 15 + i
+            self.sweep({f"s{i}": dict(content, manifest=dict(content["manifest"], seed=i))})
+        page = self.page("sweep")
+        self.assertIn("without a finite value, or not above 0 on a logarithmic axis", page.text)
+        for _, attrs in page.tags:
+            for name in ("d", "points", "x", "y", "x1", "y2", "cx", "cy"):
+                self.assertNotRegex(attrs.get(name) or "", r"(?i)nan|inf")
+        self.assertEqual(self.rows(page, 0)["geo_sparse"][page.tables[0][0].index("with figures")],
+                         "7 of 8")
+
+    def test_values_that_are_all_missing(self):
+        content = results()
+        for one in content["models"]:
+            one.update(metrics_test=None, metrics_train={}, metrics_val=None, train={}, curve=[],
+                       best=None, params_empirical=None)
+        content.update(environment=None, reference_lines=[])
+        self.write("run/results.json", content)
+        page = self.page("run")
+        self.assertEqual(page.tables[0][1], ["geo_sparse", *["\u2013"] * 6, "0 of 1"])
+        self.assertEqual(page.count("svg", "chart"), 3)
+
+    def test_many_cells_are_quick_to_read(self):
+        os.makedirs(self.path("sweep"))
+        big_sweep(self.path("sweep"), epochs=3)
+        page = self.page("sweep")
+        self.assertEqual(len(page.tables[2]), 1 + 144 * 3)
+        self.assertEqual(len(page.tables[1]), 1 + 48)
+        self.assertEqual(page.count("details"), 8)
+        self.assertLess(len(self.read("sweep/report.html")), 1 << 20)
+
+    def test_long_curves_are_thinned_out(self):
+        self.single(epochs=2000)
+        self.page("run")
+        self.assertLess(len(self.read("run/report.html")), 100000)
+
+    def test_malformed_results(self):
+        def changed(path, value):
+            content = results()
+            *keys, last = path
+            at = content
+            for key in keys:
+                at = at[key]
+            if value is Ellipsis:
+                del at[last]
+            else:
+                at[last] = value
+            return content
+        cases = [
+            (b"", "no JSON"), (b"{", "no JSON"), (b'{"a": "\xff"}', "no JSON"),
+            (b"[1e999]", "no JSON"), ([], "is no object"), ({}, "no results of a comparison"),
+            ({"manifest": {}}, "no results of a comparison"),
+            (b'{"manifest": ' + b"[" * 100000, "JSON is deeper than 32 levels"),
+            (b" " * ((16 << 20) + 1), "larger than 16 MiB"),
+            (changed(["manifest"], 3), "manifest is no object"),
+            (changed(["manifest", "shape"], ...), "manifest.shape is no list of two sizes"),
+            (changed(["manifest", "shape"], "8x8"), "manifest.shape is no list"),
+            (changed(["manifest", "shape"], [8]), "manifest.shape is no list of two sizes"),
+            (changed(["manifest", "shape"], [8] * 3), "manifest.shape has more than 2 entries"),
+            (changed(["manifest", "shape"], [8, 0]), "manifest.shape[1] is no size above 0"),
+            (changed(["manifest", "shape"], [8, 2 ** 40]), "manifest.shape[1] is no size"),
+            (changed(["manifest", "shape"], [8, 8.5]), "manifest.shape[1] is no whole number"),
+            (changed(["manifest", "k"], True), "manifest.k is no whole number"),
+            (changed(["manifest", "k"], 2 ** 64 - 1), "manifest.k is no whole number"),
+            (changed(["manifest", "depth_sparse"], ...), "manifest.depth_sparse is no size"),
+            (changed(["manifest", "task"], 3), "manifest.task is no text"),
+            (changed(["manifest", "task"], ""), "manifest.task is absent or empty"),
+            (changed(["manifest", "seed"], "0"), "manifest.seed is no whole number"),
+            (changed(["manifest", "lr"], [1]), "manifest.lr is a list or an object"),
+            (changed(["manifest", "network"], []), "manifest.network is no object"),
+            (changed(["manifest", "network"], {}), "manifest.network has no shape"),
+            (changed(["manifest", "network", "kk"], 3), "manifest.network: "),
+            (changed(["environment", "hostname"], {}), "environment.hostname is a list or"),
+            (changed(["reference_lines"], {}), "reference_lines is no list"),
+            (changed(["reference_lines"], [{}] * 17), "reference_lines has more than 16 entries"),
+            (changed(["reference_lines", 0, "name"], ...), "reference_lines[0].name is absent"),
+            (changed(["models"], []), "models is empty"), (changed(["models"], {}), "models is no"),
+            (changed(["models", 1], 3), "models[1] is no object"),
+            (changed(["models", 1, "name"], "geo_sparse"), "models[1].name occurs twice"),
+            (changed(["models", 1, "train"], []), "models[1].train is no object"),
+            (changed(["models", 1, "train", "step_time_ms_median"], "1"),
+             "models[1].train.step_time_ms_median is no number"),
+            (changed(["models", 2, "curve", 1], 7), "models[2].curve[1] is no object"),
+            (changed(["models", 2, "curve", 1, "test_mse"], True),
+             "models[2].curve[1].test_mse is no number"),
+            (changed(["models", 0, "metrics_test", "mse"], "nan"),
+             "models[0].metrics_test.mse is no number")]
+        for i, (content, says) in enumerate(cases):
+            with self.subTest(says):
+                self.write("run/results.json", content)
+                self.assert_one_line_error(["report", "run"],
+                                           says=f"error: run/results.json: {says}")
+                os.makedirs(self.path("sweep"), exist_ok=True)
+                shutil.copytree(self.path("run"), self.path(f"sweep/c{i:02}"))
+        self.page("sweep")
+        table = Page(self.read("sweep/report.html").decode()).tables[0]
+        self.assertEqual(len(table), 1 + len(cases))
+        for (_, says), (_, why) in zip(cases, table[1:]):
+            self.assertTrue(why.startswith(f"unreadable: results.json: {says}"), (why, says))
+        self.write("pipe/x", "")
+        os.mkfifo(self.path("pipe/results.json"))
+        self.assert_one_line_error(["report", "pipe"], says="results.json: is no regular file")
+
+    def test_too_many_models(self):
+        cells = {}
+        for i in range(13):
+            cells[f"c{i}"] = results()
+            cells[f"c{i}"]["models"][0]["name"] = f"m{i}"
+        self.assert_one_line_error(["report", self.sweep(cells)], says="sweep: more than 16 models")
+
+    def test_grids_that_are_not_drawn(self):
+        for shape, k, says in (((300, 300), 8, "The grid is too large to be drawn."),
+                               ((64, 64), 5000, "The grid is too large to be drawn.")):
+            self.single(shape=shape, k=k)
+            self.assertIn(says, self.page("run").text)
+        content = results(pattern="random")
+        content["manifest"]["network"]["seed"] = None
+        self.write("run/results.json", content)
+        self.assertIn("The connectivity cannot be drawn: ", self.page("run").text)
+
+    def test_drawing_of_the_connectivity(self):
+        """The inputs of two neurons by hand: local, radius 1, k 4: up-left, up, up-right, left."""
+        self.single(k=4, shape=(5, 7))
+        text = self.read_page("run")
+        self.assertIn("Neuron (row, column) (2, 3) reads (1, 2), (1, 3), (1, 4), (2, 2).", text)
+        self.assertIn("Neuron (row, column) (0, 0) reads (0, 0) 3 times, (0, 1).", text)
+        self.assertIn("4 inputs, 2 different, its own cell among them.", text)
+        page = Page(text)
+        self.assertEqual(page.count("rect", "read"), 4 + 2)
+        self.assertEqual(page.count("line", "edge"), 4 + 2)
+
+    def test_folders_and_outputs(self):
+        self.single()
+        os.makedirs(self.path("empty/sub"))
+        self.write("file", "")
+        wrong = [(["none"], "none: is no folder"), (["file"], "file: is no folder"),
+                 ([""], ": is no folder"),
+                 (["empty"], "empty: holds no results of sinew compare or sinew sweep"),
+                 (["run", "--out", "no/such/page.html"], "no/such/page.html: "),
+                 (["run", "--out", "empty"], "empty: is a folder"),
+                 (["run", "--out", ""], "a file name is empty"), (["run", "--out"], "--out"),
+                 (["run", "--plots", "pdf"], "--plots"), (["run", "--plots", "png,pdf"], "--plots"),
+                 (["run", "--plots", ""], "--plots"), (["run", "--plots"], "--plots"),
+                 ([], "DIR is required"), (["run", "run"], "unknown argument run"),
+                 (["run", "--precision", "bf16", "--device", "cpu"], "--precision bf16")]
+        for args, says in wrong:
+            with self.subTest(args=args):
+                self.assert_one_line_error(["report", *args], says=says)
+        self.assertEqual(self.ok("report", "run", "--quiet", "--out", "here.html"), "")
+        self.assertFalse(os.path.exists(self.path("run/report.html")))
+        self.assertEqual(self.ok("report", "run", "--out=/dev/stdout", "--quiet"),
+                         self.read("here.html").decode())
+        before = self.read("here.html")
+        self.ok("report", "run/", "--out", "here.html")
+        self.assertEqual(self.read("here.html"), before)
+        self.assert_one_line_error(["report", "run", "--out", "/dev/full"], status=1,
+                                   says="/dev/full: ")
+
+    @unittest.skipIf(os.geteuid() == 0, "root may write anywhere")
+    def test_a_folder_that_cannot_be_written(self):
+        self.single()
+        os.chmod(self.path("run"), 0o500)
+        self.addCleanup(os.chmod, self.path("run"), 0o700)
+        self.assert_one_line_error(["report", "run"], says="run/report.html: its folder cannot be "
+                                   "written")
+
+
+class Plots(ReportCase):
+    """With and without gnuplot."""
+
+    def without(self):
+        os.makedirs(self.path("bin"), exist_ok=True)
+        return {"env": dict(os.environ, PATH=self.path("bin"))}
+
+    def test_without_gnuplot(self):
+        self.single()
+        done = self.run_program("report", "run", "--plots", "png", **self.without())
+        self.assertEqual((done.status, done.err),
+                         (0, "--plots: gnuplot is not in PATH; no plots written\n"))
+        self.assertEqual(sorted(os.listdir(self.path("run"))), ["report.html", "results.json"])
+        done = self.run_program("report", "run", "--plots", "png", "--quiet", **self.without())
+        self.assertEqual(done, (0, "", ""))
+
+    def fake(self, script):
+        """A program gnuplot of our own, the only one in PATH."""
+        options = self.without()
+        self.write("bin/gnuplot", "#!/bin/sh\n" + script)
+        os.chmod(self.path("bin/gnuplot"), 0o755)
+        return options
+
+    def test_scripts(self):
+        self.single()
+        done = self.run_program("report", "run", "--plots=png,svg", **self.fake(
+            "echo \"$@\" >> args; while read -r l; do echo \"$l\" >> script; done\n"))
+        self.assertEqual((done.status, done.err), (0, ""))
+        self.assertEqual(sorted(os.listdir(self.path("run/plots"))),
+                         ["accuracy.dat", "args", "curves.dat", "script", "step_time.dat"])
+        self.assertEqual(self.read("run/plots/args"), b"-d -\n" * 6)
+        script = self.read("run/plots/script").decode()
+        for name in ("accuracy", "curves", "step_time"):
+            for kind in ("png", "svg"):
+                self.assertIn(f"set output '{name}.{kind}'", script)
+        self.assertEqual(script.count("noenhanced size 800,480"), 6)
+        self.assertNotIn('"', script)
+        self.assertIn("set logscale y", script)
+        data = self.read("run/plots/accuracy.dat").decode()
+        self.assertEqual(data, "# geo_sparse\n900 0.01\n\n\n# dense_resrelu\n900 0.089999999999999997"
+                         "\n\n\n# dense_respsann\n900 0.12\n")
+        self.run_program("report", "run", "--plots", "svg", "--plots", "png", **self.fake(
+            "while read -r l; do echo \"$l\" >> script2; done\n"))
+        self.assertEqual(self.read("run/plots/script2").count(b"set output '"), 6)
+
+    def test_gnuplot_that_fails(self):
+        self.single()
+        for script, says in (("echo 'line 3: unknown terminal' >&2; exit 1", "line 3: unknown term"),
+                             ("echo 'no display'; exit 2", "no display"), ("kill -9 $$", "failed ("),
+                             ("exec /none", "failed (")):
+            done = self.run_program("report", "run", "--plots", "png", **self.fake(script))
+            self.assertEqual(done.status, 1)
+            self.assertRegex(done.err, r"^sinew report: error: gnuplot: failed \(.*\)\n$")
+            self.assertIn(says, done.err)
+        done = self.run_program("report", "run", "--plots", "png", env={"PATH": ""})
+        self.assertEqual((done.status, done.out.count("\n")), (0, 5))
+
+    def test_a_plots_folder_that_cannot_be(self):
+        self.single()
+        self.write("run/plots", "")
+        for args in (["report", "run", "--plots", "png"],):
+            self.assert_one_line_error(args, says="run/plots: cannot be made (",
+                                       **self.fake("exit 0"))
+
+    @unittest.skipUnless(shutil.which("gnuplot"), "gnuplot is not installed")
+    def test_pictures(self):
+        attack = "'; system('touch bad'); set title \"`touch bad`\" # {/=90 x}"
+        cells = {f"s{i}": results((0.01, 0.05, 0.02 + i), k=4 + i, activation=attack)
+                 for i in range(2)}
+        for cell in cells.values():
+            cell["manifest"].pop("network")
+            cell["models"][0]["name"] = attack
+            cell["reference_lines"][0]["name"] = attack
+        self.sweep(cells, name="<odd 'name'>")
+        self.ok("report", "<odd 'name'>", "--plots", "png,svg")
+        names = sorted(os.listdir(self.path("<odd 'name'>/plots")))
+        charts = ("accuracy", "configurations", "curves", "step_time")
+        self.assertEqual(names, sorted(f"{c}.{e}" for c in charts for e in ("dat", "png", "svg")))
+        for chart in charts:
+            self.assertEqual(self.read(f"<odd 'name'>/plots/{chart}.png")[:8], b"\x89PNG\r\n\x1a\n")
+            self.assertIn(b"</svg>", self.read(f"<odd 'name'>/plots/{chart}.svg"))
+        self.assertFalse([f for f in self.tree() if f.endswith("bad")])
+
+
+if __name__ == "__main__":
+    unittest.main()
