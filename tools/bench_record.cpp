@@ -8,6 +8,7 @@
 
 #include "bench_json.h"
 #include "environment.h"
+#include "json_file.h"
 #include "sinew/error.h"
 #include "sinew/io.h"
 
@@ -15,8 +16,7 @@ namespace sinew::tools {
 namespace {
 
 using Json = nlohmann::ordered_json;
-constexpr size_t largest_file = 16 << 20;
-constexpr int deepest = 8;
+constexpr JsonLimits limits = {16 << 20, 8};
 constexpr int name_width = 44;
 
 std::string format(const char* pattern, double value) {
@@ -53,21 +53,6 @@ Json settings_json(const BenchSettings& s) {
           {"quick", s.sizes == Sizes::tiny},
           {"rounds", s.budget.rounds},
           {"seconds", s.budget.seconds}};
-}
-
-Json parse_bounded(const std::string& text) {
-  if (text.size() > largest_file) throw Error("larger than 16 MiB");
-  const auto limit = [](int depth, Json::parse_event_t event, Json&) {
-    const bool opens =
-        event == Json::parse_event_t::object_start || event == Json::parse_event_t::array_start;
-    if (opens && depth >= deepest) throw Error("JSON is deeper than 8 levels");
-    return true;
-  };
-  try {
-    return Json::parse(text, limit);
-  } catch (const Json::exception&) {
-    throw Error("no JSON");
-  }
 }
 
 double time_in(const Json& one, const char* key, const std::string& name) {
@@ -158,7 +143,7 @@ std::string to_json(const std::vector<Result>& results, const Ceilings& ceilings
 }
 
 Earlier parse_earlier(const std::string& text) {
-  const Json file = parse_bounded(text);
+  const Json file = parse_json(text, limits);
   const auto part = [&](const char* key) { return file.is_object() ? file.find(key) : file.end(); };
   const auto settings = part("settings"), cases = part("cases");
   if (settings == file.end() || !settings->is_object() || cases == file.end() || !cases->is_array())

@@ -1,8 +1,6 @@
 // Files are small and written whole; what decides is which of them exist.
 #include "run_folder.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -30,20 +28,27 @@ bool is_temporary(const fs::path& path) {  // as write_file and its like name th
   return name.rfind(".sinew-", 0) == 0 && path.extension() == ".tmp";
 }
 
-void remove_temporaries(const fs::path& folder) {
+}  // namespace
+
+void remove_temporaries(const std::string& folder) {
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(folder, ignored))
     if (is_temporary(entry.path())) fs::remove(entry.path(), ignored);
 }
 
-}  // namespace
+void make_folder(const std::string& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (error) throw Error(path + ": cannot be made (" + error.message() + ")");
+}
+
+void require_writable_folder(const std::string& path) {
+  if (access(path.c_str(), W_OK | X_OK) != 0 && errno != ENOENT)
+    throw Error(path + ": cannot be written (" + std::strerror(errno) + ")");
+}
 
 RunFolder::RunFolder(std::string path) : path_(std::move(path)) {
   if (path_.empty()) throw Error("--out is empty");
-}
-
-RunFolder::~RunFolder() {
-  if (lock_ >= 0) close(lock_);
 }
 
 void RunFolder::require_new() const {
@@ -78,25 +83,18 @@ void RunFolder::require_same(const Settings& settings, bool may_be_longer) const
 }
 
 void RunFolder::take() {
-  std::error_code error;
-  fs::create_directories(path_, error);
-  if (error) throw Error(path_ + ": cannot be made (" + error.message() + ")");
-  for (const std::string& folder : {path_, path_ + "/checkpoint"})
-    if (access(folder.c_str(), W_OK | X_OK) != 0 && errno != ENOENT)
-      throw Error(folder + ": cannot be written (" + std::strerror(errno) + ")");
-  lock_ = open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (lock_ < 0 || flock(lock_, LOCK_EX | LOCK_NB) != 0)
-    throw Error(path_ + (errno == EWOULDBLOCK ? ": another training is writing to it"
-                                              : ": cannot be locked"));
+  make_folder(path_);
+  require_writable_folder(path_);
+  require_writable_folder(path_ + "/checkpoint");
+  lock_.emplace(path_, FileLock::Kind::alone, "another training is writing to it");
 }
 
 void RunFolder::prepare(Checkpoint checkpoint) const {
-  std::error_code error;
-  fs::create_directories(path_ + "/checkpoint", error);
-  if (error) throw Error(path_ + "/checkpoint: cannot be made (" + error.message() + ")");
+  make_folder(path_ + "/checkpoint");
   remove_temporaries(path_);
   remove_temporaries(path_ + "/checkpoint");
   if (checkpoint == Checkpoint::keep) return;
+  std::error_code error;
   for (const std::string& file : {RunFolder::checkpoint(), path_ + "/checkpoint/settings.json"}) {
     fs::remove(file, error);
     if (error) throw Error(file + ": cannot be removed (" + error.message() + ")");

@@ -6,10 +6,12 @@
 //   DIR/checkpoint/settings.json         all that the numbers depend on, for --resume
 //   DIR/checkpoint/state.safetensors     Trainer::state()
 #pragma once
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "file_lock.h"
 #include "sinew/train.h"
 
 namespace sinew::tools {
@@ -17,12 +19,16 @@ namespace sinew::tools {
 // Name and value of everything that the numbers of a training depend on, in a fixed order.
 using Settings = std::vector<std::pair<std::string, std::string>>;
 
+// With the folders that lead to it.
+void make_folder(const std::string& path);
+// Throws if a folder exists in which no file can be made.
+void require_writable_folder(const std::string& path);
+// What killed writers left in a folder (io.h).
+void remove_temporaries(const std::string& folder);
+
 class RunFolder {
  public:
   explicit RunFolder(std::string path);  // throws for an empty one
-  ~RunFolder();                          // lets others have the folder
-  RunFolder(const RunFolder&) = delete;
-  RunFolder& operator=(const RunFolder&) = delete;
 
   // Throws if the folder holds a run, or is no folder.
   void require_new() const;
@@ -44,7 +50,7 @@ class RunFolder {
 
  private:
   std::string path_;
-  int lock_ = -1;
+  std::optional<FileLock> lock_;
 };
 
 }  // namespace sinew::tools
