@@ -15,9 +15,10 @@ namespace {
 constexpr size_t most_drawings = 8;
 
 // At most `most` of them, with commas between; then how many more.
-std::string listed(const std::vector<std::string>& names, size_t most = 6) {
+std::string listed(const std::vector<std::string>& names, size_t most = 6,
+                   const char* between = ", ") {
   std::string out;
-  for (size_t i = 0; i < names.size() && i < most; ++i) out += (i > 0 ? ", " : "") + names[i];
+  for (size_t i = 0; i < names.size() && i < most; ++i) out += (i > 0 ? between : "") + names[i];
   return out + (names.size() > most ? " and " + std::to_string(names.size() - most) + " more" : "");
 }
 
@@ -139,6 +140,9 @@ std::string charts(const std::vector<FigureGroup>& groups, const Summary& summar
 
 // One drawing per network that has another table.
 std::string networks(const Summary& summary) {
+  const std::string activations =
+      listed(different(summary, [](const Cell& c) { return c.activation; }), 2, " or ");
+  const std::string depths = listed(numbers(summary, &Cell::depth), 6, " or ");
   std::set<std::string> seen;
   std::string out;
   size_t drawn = 0;
@@ -150,7 +154,8 @@ std::string networks(const Summary& summary) {
     const std::string id = "n" + std::to_string(drawn);
     out += "<details" + std::string(drawn == 1 ? " open" : "") + "><summary>" + html(label) +
            "</summary><div class=\"charts\">" + connectivity_drawing(*cell->network, id) +
-           (drawn == 1 ? block_drawing(*cell->network, id + "b") : "") + "</div></details>\n";
+           (drawn == 1 ? block_drawing(*cell->network, activations, depths, id + "b") : "") +
+           "</div></details>\n";
   }
   if (drawn == 0) return "";
   if (drawn > most_drawings)

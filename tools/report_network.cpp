@@ -188,11 +188,12 @@ std::string connectivity_drawing(const NetworkConfig& config, const std::string&
   }
 }
 
-std::string block_drawing(const NetworkConfig& config, const std::string& id) {
+std::string block_drawing(const NetworkConfig& config, const std::string& activations,
+                          const std::string& depths, const std::string& id) {
   const std::string k = ", k " + std::to_string(config.connectivity.k);
   const std::vector<std::string> boxes = {
       config.norm == NormKind::none ? "no norm" : std::string(name(config.norm)) + " norm",
-      "geo_linear" + k, name(config.activation), "geo_linear" + k, "\u00d7 \u03b1"};
+      "geo_linear" + k, activations, "geo_linear" + k, "\u00d7 \u03b1"};
   const double box = 150, height = 26, pitch = 42, middle = 150, side = 300;
   const double end = 34 + pitch * static_cast<double>(boxes.size());
   const auto arrow = [&](double from, double to) {
@@ -222,8 +223,8 @@ std::string block_drawing(const NetworkConfig& config, const std::string& id) {
   out += "<path class=\"wire\" d=\"M" + format("%g", middle) + " 23H" + format("%g", side) + "V" +
          format("%g", plus) + "H" + format("%g", middle + 11) + "\" marker-end=\"url(#" + id +
          "a)\"/>";
-  return "<figure>" + out + "</svg><figcaption>One of " + std::to_string(config.depth) +
-         (config.depth == 1 ? " block" : " blocks") + "; after the last one a dense layer with " +
+  return "<figure>" + out + "</svg><figcaption>One of " + html(depths) +
+         (depths == "1" ? " block" : " blocks") + "; after the last one a dense layer with " +
          plural(config.output_dim, "output") + ".</figcaption></figure>";
 }
 

@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
 #include "command.h"
+#include "json_file.h"
 #include "sinew/error.h"
 #include "sinew/io.h"
 
@@ -16,31 +16,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 namespace fs = std::filesystem;
-constexpr uintmax_t largest_file = 16 << 20;
-constexpr int deepest = 32;
+constexpr JsonLimits limits{16 << 20, 32};
 constexpr size_t most_cells = 100000, most_models = 16, most_epochs = 1000000;
-
-Json parse_bounded(const std::string& text) {
-  const auto limit = [](int depth, Json::parse_event_t event, Json&) {
-    const bool opens =
-        event == Json::parse_event_t::object_start || event == Json::parse_event_t::array_start;
-    if (opens && depth >= deepest)
-      throw Error("JSON is deeper than " + std::to_string(deepest) + " levels");
-    return true;
-  };
-  try {
-    return Json::parse(text, limit);
-  } catch (const Json::exception&) {
-    throw Error("no JSON");
-  }
-}
-
-Json read_json(const fs::path& path) {
-  std::error_code fault;
-  if (!fs::is_regular_file(path, fault)) throw Error("is no regular file");
-  if (fs::file_size(path, fault) > largest_file) throw Error("larger than 16 MiB");
-  return parse_bounded(read_file(path.string()));
-}
 
 // A value of the file and its place in it.
 class Value {
@@ -242,25 +219,34 @@ bool holds(const fs::path& folder, const char* name) {
   return fs::exists(fs::symlink_status(folder / name, fault));
 }
 
+void read_results_file(const fs::path& folder, Cell& cell) {
+  const std::string path = (folder / "results.json").string();
+  const Json file = read_json(path, limits);
+  about(path, [&] { read_cell(file, cell); });
+}
+
+std::string read_error_file(const fs::path& folder) {
+  const std::string path = (folder / "error.json").string();
+  const Json file = read_json(path, limits);
+  const std::string error = about(path, [&] { return Value(&file, "")["error"].text(); });
+  return error.empty() ? "failed without a message" : error;
+}
+
 // A cell of a sweep; none where nothing has ended.
 std::optional<Cell> read_sweep_cell(const fs::path& folder) {
   Cell cell;
   cell.id = folder.filename().string();
   try {
-    if (holds(folder, "results.json")) {
-      about("results.json", [&] {
-        read_cell(read_json(folder / "results.json"), cell);
-        return 0;
-      });
-    } else if (holds(folder, "error.json")) {
-      const Json file = about("error.json", [&] { return read_json(folder / "error.json"); });
-      cell.error = Value(&file, "")["error"].text();
-      if (cell.error.empty()) cell.error = "failed without a message";
-    } else {
+    if (holds(folder, "results.json"))
+      read_results_file(folder, cell);
+    else if (holds(folder, "error.json"))
+      cell.error = read_error_file(folder);
+    else
       return std::nullopt;
-    }
   } catch (const Error& error) {
-    cell.error = std::string("unreadable: ") + error.what();
+    cell.error = error.what();
+    if (cell.error.rfind(folder.string(), 0) == 0) cell.error.erase(0, folder.string().size() + 1);
+    cell.error = "unreadable: " + cell.error;
   }
   return cell;
 }
@@ -286,10 +272,7 @@ Results read_results(const std::string& folder) {
   if (!fs::is_directory(folder, fault)) throw Error(folder + ": is no folder");
   if (holds(folder, "results.json")) {
     Cell cell;
-    about((fs::path(folder) / "results.json").string(), [&] {
-      read_cell(read_json(fs::path(folder) / "results.json"), cell);
-      return 0;
-    });
+    read_results_file(folder, cell);
     out.cells.push_back(std::move(cell));
     return out;
   }

@@ -263,16 +263,17 @@ class Report(ReportCase):
              "0.1000 0.1000 to 0.1000", "0.05000 0.05000 to 0.05000", "1 of 4"]])
         self.assertEqual(len(page.tables[2]), 1 + 4 * 3)
         self.assertEqual(page.count("details"), 2)
+        self.assertIn("One of 4 blocks;", page.text)
         self.assertIn("By configuration", page.text)
 
     def test_shapes_have_charts_of_their_own(self):
-        cells = {"a": results(shape=(16, 16)), "b": results(shape=(8, 8)),
+        cells = {"a": results(shape=(16, 16)), "b": results(shape=(8, 8), depth=6, activation="relu"),
                  "c": results(shape=(10, 12), pattern="hash")}
         page = self.page(self.sweep(cells))
         heads = page.tables[0][0]
         self.assertEqual(heads[1:5], ["test mse", "8x8", "10x12", "16x16"])
         self.assertEqual(page.count("svg", "chart"), 4 * 3 + 3 * 2 + 1)
-        for text in ("8x8, k 8, local", "10x12, k 8, hash", "of 16x16."):
+        for text in ("One of 4 or 6 blocks", "psann or relu", "8x8, k 8, local", "10x12, k 8, hash", "of 16x16."):
             self.assertIn(text, page.text)
 
     def test_a_classification(self):
@@ -442,7 +443,7 @@ class Report(ReportCase):
             self.assertTrue(why.startswith(f"unreadable: results.json: {says}"), (why, says))
         self.write("pipe/x", "")
         os.mkfifo(self.path("pipe/results.json"))
-        self.assert_one_line_error(["report", "pipe"], says="results.json: is no regular file")
+        self.assert_one_line_error(["report", "pipe"], says="results.json: is no file")
 
     def test_too_many_models(self):
         cells = {}
