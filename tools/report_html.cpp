@@ -214,11 +214,13 @@ std::vector<std::string> findings(const Summary& summary) {
   add_wins(out, summary);
   add_lines(out, summary);
   if (summary.configurations.size() < 2) return out;
-  if (const Configuration* best = summary.best(0))
+  if (const Configuration* best = summary.best(0)) {
+    const Average& test = best->models[0].test;
     out.push_back("Best configuration of " + summary.models[0] + ": " + best->shape + ", " +
                   best->label + ", test " + metric_name(summary) + " " +
-                  metric_text(summary, best->models[0].test.mean) + " (mean of " +
-                  plural(best->models[0].test.count, "seed") + ")");
+                  metric_text(summary, test.mean) +
+                  (test.count > 1 ? " (mean of " + plural(test.count, "seed") + ")" : ""));
+  }
   return out;
 }
 

@@ -37,6 +37,15 @@ struct Drawn {
 
 Drawn draw(const Chart& chart) {
   Drawn out;
+  const double bottom = static_cast<double>(chart.rows.size()) - 0.5;
+  for (size_t i = 0; i < chart.rules.size(); ++i) {
+    const auto& [value, label] = chart.rules[i];
+    const std::vector<Point> across = {{chart.x.low, value}, {chart.x.high, value}};
+    const std::vector<Point> down = {{value, -0.5}, {value, bottom}};
+    out.add(label, chart.rows.empty() ? across : down,
+            "with lines dt " + std::to_string(3 + i % 3) + " lc rgb '#565d68' title " +
+                gnuplot_text(label));
+  }
   for (const Line& line : chart.lines) {
     const std::string who = line.series < 0 ? "between the models" : chart.series.at(line.series);
     const bool dashed = line.stroke == Line::Stroke::dashed;
@@ -76,32 +85,23 @@ std::string rows(const Chart& chart) {
   return out + ")\n";
 }
 
-std::string rules(const Chart& chart) {
-  std::string out;
-  for (const Rule& rule : chart.rules) {
-    const std::string v = exact(rule.value);
-    const bool vertical = !chart.rows.empty();
-    const std::string from = vertical ? "first " + v + ", graph 0" : "graph 0, first " + v;
-    const std::string to = vertical ? "first " + v + ", graph 1" : "graph 1, first " + v;
-    out += "set arrow from " + from + " to " + to + " nohead dt 3 lc rgb '#565d68'\nset label " +
-           gnuplot_text(rule.label) + " at " +
-           (vertical ? "first " + v + ", graph 0.02 rotate" : "graph 0.01, first " + v) +
-           " offset 0.5,0.5 tc rgb '#565d68'\n";
-  }
-  return out;
+std::string terminal(PlotFormat format, size_t height) {
+  const std::string size = " noenhanced size 960," + std::to_string(height);
+  if (format == PlotFormat::svg) return "set terminal svg background rgb 'white'" + size + "\n";
+  // The plain one draws no dashes.
+  return "if (strstrt(GPVAL_TERMINALS, 'pngcairo') > 0) { set terminal pngcairo" + size +
+         " } else { set terminal png truecolor" + size + " }\n";
 }
 
 std::string script(const Chart& chart, const Drawn& drawn, PlotFormat format) {
-  const bool png = format == PlotFormat::png;
-  const size_t height = chart.rows.empty() ? 480 : 200 + 18 * chart.rows.size();
-  std::string out = "set encoding utf8\nset terminal " +
-                    std::string(png ? "png truecolor" : "svg background rgb 'white'") +
-                    " noenhanced size 800," + std::to_string(height) + "\nset output " +
-                    gnuplot_text(chart.name + (png ? ".png" : ".svg")) + "\nset title " +
-                    gnuplot_text(chart.title) +
-                    "\nset grid lc rgb '#d9dce1'\nset key outside below noenhanced\n" +
+  const size_t height = chart.rows.empty() ? 500 : 220 + 18 * chart.rows.size();
+  const std::string ending = format == PlotFormat::png ? ".png" : ".svg";
+  std::string out = "set encoding utf8\n" + terminal(format, height) + "set output " +
+                    gnuplot_text(chart.name + ending) + "\nset title " + gnuplot_text(chart.title) +
+                    "\nset grid lt 1 lc rgb '#d9dce1'\nset key outside right top Left reverse "
+                    "samplen 2 noenhanced\n" +
                     axis("x", chart.x) + (chart.rows.empty() ? axis("y", chart.y) : rows(chart)) +
-                    rules(chart) + "plot ";
+                    "plot ";
   for (size_t i = 0; i < drawn.elements.size(); ++i)
     out += (i > 0 ? ", " : "") + gnuplot_text(chart.name + ".dat") +
            drawn.elements[i].substr(std::string("DATA").size());

@@ -273,7 +273,7 @@ class Report(ReportCase):
         heads = page.tables[0][0]
         self.assertEqual(heads[1:5], ["test mse", "8x8", "10x12", "16x16"])
         self.assertEqual(page.count("svg", "chart"), 4 * 3 + 3 * 2 + 1)
-        for text in ("One of 4 or 6 blocks", "psann or relu", "8x8, k 8, local", "10x12, k 8, hash", "of 16x16."):
+        for text in ("One of 4 or 6 blocks", "relu or psann", "8x8, k 8, local", "10x12, k 8, hash", "of 16x16."):
             self.assertIn(text, page.text)
 
     def test_a_classification(self):
@@ -544,12 +544,14 @@ class Plots(ReportCase):
         for name in ("accuracy", "curves", "step_time"):
             for kind in ("png", "svg"):
                 self.assertIn(f"set output '{name}.{kind}'", script)
-        self.assertEqual(script.count("noenhanced size 800,480"), 6)
+        self.assertEqual(script.count("noenhanced size 960,500"), 9)
         self.assertNotIn('"', script)
         self.assertIn("set logscale y", script)
-        data = self.read("run/plots/accuracy.dat").decode()
-        self.assertEqual(data, "# geo_sparse\n900 0.01\n\n\n# dense_resrelu\n900 0.089999999999999997"
-                         "\n\n\n# dense_respsann\n900 0.12\n")
+        blocks = self.read("run/plots/accuracy.dat").decode().split("\n\n\n")
+        self.assertEqual([b.split("\n")[0] for b in blocks], [
+            "# predicting the mean 0.2700", "# least squares 0.2100", "# geo_sparse", "# dense_resrelu", "# dense_respsann"])
+        self.assertEqual(blocks[2:], ["# geo_sparse\n900 0.01", "# dense_resrelu\n900 "
+                                      "0.089999999999999997", "# dense_respsann\n900 0.12\n"])
         self.run_program("report", "run", "--plots", "svg", "--plots", "png", **self.fake(
             "while read -r l; do echo \"$l\" >> script2; done\n"))
         self.assertEqual(self.read("run/plots/script2").count(b"set output '"), 6)
