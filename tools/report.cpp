@@ -56,7 +56,7 @@ void make_report(const Report& r) {
   if (!r.plots.empty() && !draws)
     notice(r.run, "--plots: gnuplot is not in PATH; no plots written");
   std::string text =
-      file + ": " + plural(static_cast<long long>(summary.good.size()), "cell") +
+      file + ": " + plural(static_cast<long long>(results.cells.size()), "cell") +
       (summary.failed.empty() ? ""
                               : ", " + std::to_string(summary.failed.size()) + " without figures") +
       "\n";

@@ -102,10 +102,11 @@ std::string head(const Results& results, const Summary& summary) {
   std::string facts;
   const Facts machine = merged(summary, &Cell::machine);
   if (results.kind == Results::Kind::sweep) {
-    facts = plural(static_cast<long long>(summary.good.size()), "cell");
+    const size_t ended = results.cells.size(), planned = std::max(results.planned, ended);
+    facts = (ended < planned ? std::to_string(ended) + " of " : "") +
+            plural(static_cast<long long>(planned), "cell");
     if (!summary.failed.empty())
       facts += ", " + std::to_string(summary.failed.size()) + " without figures";
-    if (results.unfinished > 0) facts += ", " + std::to_string(results.unfinished) + " unfinished";
   } else {
     facts = listed(summary.shapes) + ", " + summary.configurations[0].label + ", seed " +
             std::to_string(summary.good[0]->seed);

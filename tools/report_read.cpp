@@ -75,7 +75,7 @@ class Value {
   }
   std::string dump() const { return json_->dump(); }
   [[noreturn]] void fail(const std::string& fact) const {
-    throw Error(printable(place_, 200) + " " + fact);
+    throw Error((place_.empty() ? "" : printable(place_, 200) + " ") + fact);
   }
 
  private:
@@ -197,7 +197,6 @@ void read_environment(const Value& of, Cell& cell) {
 
 // The content of results.json.
 void read_cell(const Json& file, Cell& cell) {
-  if (!file.is_object()) throw Error("is no object");
   const Value all(&file, "");
   if (all["manifest"].absent() || all["models"].absent())
     throw Error("no results of a comparison (manifest and models)");
@@ -251,6 +250,13 @@ std::optional<Cell> read_sweep_cell(const fs::path& folder) {
   return cell;
 }
 
+size_t planned_cells(const fs::path& folder) {
+  if (!holds(folder, "manifest.json")) return 0;
+  const std::string path = (folder / "manifest.json").string();
+  const Json file = read_json(path, limits);
+  return about(path, [&] { return Value(&file, "")["cells"].list(most_cells).size(); });
+}
+
 // Cells of another kind (regression, classification) than the first good one have no place in the
 // same tables.
 void require_one_kind(std::vector<Cell>& cells) {
@@ -286,13 +292,11 @@ Results read_results(const std::string& folder) {
     throw Error(folder + ": has more than " + std::to_string(most_cells) + " folders");
   std::sort(folders.begin(), folders.end());
   for (const fs::path& path : folders) {
-    if (auto cell = read_sweep_cell(path))
-      out.cells.push_back(std::move(*cell));
-    else if (holds(path, "manifest.json"))
-      ++out.unfinished;
+    if (auto cell = read_sweep_cell(path)) out.cells.push_back(std::move(*cell));
   }
   if (out.cells.empty()) throw Error(folder + ": holds no results of sinew compare or sinew sweep");
   require_one_kind(out.cells);
+  out.planned = planned_cells(folder);
   return out;
 }
 

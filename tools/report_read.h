@@ -58,11 +58,12 @@ struct Results {
   enum class Kind : uint8_t { comparison, sweep } kind = Kind::comparison;
   std::string folder;
   std::vector<Cell> cells;  // by id
-  int64_t unfinished = 0;   // folders that hold neither results nor an error yet
+  size_t planned = 0;       // cells that the sweep's manifest names, if it has one
 };
 
 // Of a folder with results.json, or one whose subfolders hold them. Throws if there is neither, and
-// for a comparison that is malformed; of a sweep, cells that are malformed have an `error`.
+// for a comparison or a sweep's manifest that is malformed; of a sweep, cells that are malformed
+// have an `error`.
 Results read_results(const std::string& folder);
 
 }  // namespace sinew::tools

@@ -302,18 +302,23 @@ class Report(ReportCase):
         self.sweep(cells)
         self.write("sweep/broken/results.json", b'{"models": [')
         self.write("sweep/killed/manifest.json", {})
+        os.makedirs(self.path("sweep/begun"))
         self.write("sweep/plots/accuracy.dat", "")
-        self.write("sweep/manifest.json", {})
+        self.write("sweep/manifest.json", {"cells": [{}] * 9})
         # The first in the order of names says which kind the page is about.
         out = self.ok("report", "sweep")
-        self.assertTrue(out.startswith("sweep/report.html: 1 cell, 4 without figures\n"), out)
+        self.assertTrue(out.startswith("sweep/report.html: 5 cells, 4 without figures\n"), out)
         page = self.page("sweep")
-        self.assertIn("1 cell, 4 without figures, 1 unfinished", page.text)
+        self.assertIn("5 of 9 cells, 4 without figures; cpu", page.text)
         self.assertEqual(page.tables[1][1:], [
             ["broken", "unreadable: results.json: no JSON"],
             ["failed", HOSTILE],
             ["good", "left out: a regression beside classifications, or the reverse"],
             ["mute", "failed without a message"]])
+        for content, says in (([], "is no object"), ({"cells": {}}, "cells is no list"),
+                              (b"{", "no JSON")):
+            self.write("sweep/manifest.json", content)
+            self.assert_one_line_error(["report", "sweep"], says=f"sweep/manifest.json: {says}")
 
     def test_a_sweep_that_failed_whole(self):
         self.sweep({"a": {"status": "error", "error": "out of memory"}})
