@@ -88,9 +88,7 @@ Figures figures(const Value& of) {
   out.accuracy = of["accuracy"].number();
   out.macro_f1 = of["macro_f1"].number();
   out.loss = (of["mse"].absent() ? of["cross_entropy"] : of["mse"]).number();
-  out.rmse = of["rmse"].number();
   out.mae = of["mae"].number();
-  out.smape = of["smape"].number();
   out.r2 = of["r2"].number();
   return out;
 }
@@ -114,9 +112,7 @@ ModelResult model_result(const Value& of) {
   ModelResult out;
   out.name = of["name"].name();
   out.parameters = of["params_empirical"].number();
-  out.parameters_analytic = of["params_analytic"].number();
   out.mismatch_ratio = of["param_mismatch_ratio"].number();
-  out.width = of["width"].number();
   const Value train = of["train"];
   const Value median = train["step_time_ms_median"];
   out.step_ms = (median.absent() ? train["step_time_ms_mean"] : median).number();
@@ -125,7 +121,6 @@ ModelResult model_result(const Value& of) {
   out.train_s = train["train_time_s"].number();
   out.samples_per_s = train["samples_per_sec"].number();
   out.memory_bytes = train["memory_high_water_bytes"].number();
-  out.grad_norm_max = train["grad_norm_max"].number();
   out.nonfinite_steps =
       train["loss_nonfinite_steps"].number() + train["grad_nonfinite_steps"].number();
   out.best_epoch = of["best"]["epoch"].number();
@@ -273,7 +268,6 @@ void require_one_kind(std::vector<Cell>& cells) {
 
 Results read_results(const std::string& folder) {
   Results out;
-  out.folder = folder;
   std::error_code fault;
   if (!fs::is_directory(folder, fault)) throw Error(folder + ": is no folder");
   if (holds(folder, "results.json")) {

@@ -15,8 +15,8 @@ namespace sinew::tools {
 // Of one part of the data: loss is the mse, or the cross-entropy of a classification.
 struct Figures {
   double loss = NAN;
-  double rmse = NAN, mae = NAN, smape = NAN, r2 = NAN;  // regression
-  double accuracy = NAN, macro_f1 = NAN;                // classification, shares of 1
+  double mae = NAN, r2 = NAN;             // regression
+  double accuracy = NAN, macro_f1 = NAN;  // classification, shares of 1
 };
 
 struct EpochFigures {
@@ -26,11 +26,10 @@ struct EpochFigures {
 
 struct ModelResult {
   std::string name;
-  double parameters = NAN, parameters_analytic = NAN, mismatch_ratio = NAN, width = NAN;
+  double parameters = NAN, mismatch_ratio = NAN;
   double step_ms = NAN, step_ms_p25 = NAN, step_ms_p75 = NAN;  // median, else mean
   double train_s = NAN, samples_per_s = NAN, memory_bytes = NAN;
-  double nonfinite_steps = NAN, grad_norm_max = NAN;
-  double best_epoch = NAN;
+  double nonfinite_steps = NAN, best_epoch = NAN;
   Figures train, validation, test, best_test;  // after the last epoch; best: of best_epoch
   std::vector<EpochFigures> curve;
 };
@@ -56,7 +55,6 @@ struct Cell {
 
 struct Results {
   enum class Kind : uint8_t { comparison, sweep } kind = Kind::comparison;
-  std::string folder;
   std::vector<Cell> cells;  // by id
   size_t planned = 0;       // cells that the sweep's manifest names, if it has one
 };

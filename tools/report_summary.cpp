@@ -47,7 +47,6 @@ void add(ModelSummary& to, const Summary& summary, const Cell& cell, const std::
   to.parameters.add(model->parameters);
   to.step_ms.add(model->step_ms);
   to.train_s.add(model->train_s);
-  to.samples_per_s.add(model->samples_per_s);
   to.memory_bytes.add(model->memory_bytes);
   const ModelResult* geo = find_model(cell, "geo_sparse");
   if (geo == nullptr || geo == model) return;

@@ -1,6 +1,7 @@
 // What the report says about results: means over seeds and cells, wins of geo_sparse.
 #pragma once
 #include <cmath>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -18,7 +19,7 @@ struct Average {
 // What one model reached on a set of cells.
 struct ModelSummary {
   Average test, train, validation, best_test;  // the metric
-  Average parameters, step_ms, train_s, samples_per_s, memory_bytes;
+  Average parameters, step_ms, train_s, memory_bytes;
   int64_t cells = 0;     // that have the model; test.count of them have a figure
   int64_t geo_wins = 0;  // cells in which geo_sparse is strictly better than this model
   int64_t contests = 0;  // cells in which both have been run

@@ -110,9 +110,13 @@ Cells line_row(const Summary& summary, const std::string& name, size_t columns) 
   return row;
 }
 
-Cells model_head(const Summary& summary, bool geo) {
+bool has_duels(const Summary& s) {
+  return s.models[0] == "geo_sparse" && s.models.size() > 1 && s.good.size() > 1;
+}
+
+Cells model_head(const Summary& summary) {
   const std::string test = "test " + metric_name(summary);
-  const bool several = summary.good.size() > 1, shapes = summary.shapes.size() > 1;
+  const bool shapes = summary.shapes.size() > 1;
   Cells head = {head_cell("model", "text"), head_cell(test)};
   if (shapes)
     for (const auto& shape : summary.shapes) head.push_back(head_cell(shape));
@@ -122,7 +126,7 @@ Cells model_head(const Summary& summary, bool geo) {
   for (const char* name : {"parameters", "step (ms)", "training (s)", "memory (MB)"})
     head.push_back(head_cell(name));
   if (has_missing(summary)) head.push_back(head_cell("with figures"));
-  if (geo && several) {
+  if (has_duels(summary)) {
     head.push_back(head_cell("geo better, cells"));
     head.push_back(head_cell("configurations"));
   }
@@ -133,8 +137,7 @@ Cells model_head(const Summary& summary, bool geo) {
 
 std::string model_table(const Summary& summary) {
   const bool several = summary.good.size() > 1, shapes = summary.shapes.size() > 1;
-  const bool geo = summary.models[0] == "geo_sparse";
-  const Cells head = model_head(summary, geo);
+  const Cells head = model_head(summary);
   std::vector<Cells> rows;
   for (size_t m = 0; m < summary.models.size(); ++m) {
     const ModelSummary& model = summary.all[m];
@@ -148,7 +151,7 @@ std::string model_table(const Summary& summary) {
                                megabytes(model.memory_bytes.mean)})
       row.push_back(number_cell(value));
     if (has_missing(summary)) row.push_back(of(model.test.count, model.cells));
-    if (geo && several) {
+    if (has_duels(summary)) {
       row.push_back(m == 0 ? td("") : of(model.geo_wins, model.contests));
       row.push_back(m == 0 ? td("")
                            : of(configurations_won(summary, m), configurations_with(summary, m)));
