@@ -151,7 +151,7 @@ class Picture {
              line(left_, height - 4, left_ + 26, height - 4, kind) +
              text(left_ + 32, height, one.label, " class=\"note\"");
     const double at = x(one.value);
-    const bool flip = at > 0.5 * (left_ + right_);
+    const bool flip = at + 5 + letter * static_cast<double>(one.label.size()) > width;
     return line(at, height - 6, at, bottom_, kind) +
            text(at + (flip ? -5 : 5), height, one.label,
                 flip ? " class=\"note\" text-anchor=\"end\"" : " class=\"note\"");

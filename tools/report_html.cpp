@@ -170,19 +170,19 @@ std::string networks(const Summary& summary) {
 }
 
 void add_wins(std::vector<std::string>& out, const Summary& summary) {
-  const bool one = summary.good.size() == 1;
   for (size_t m = 1; m < summary.models.size(); ++m) {
     const ModelSummary& model = summary.all[m];
     if (model.contests == 0) continue;
-    out.push_back(one ? "geo_sparse is " + std::string(model.geo_wins > 0 ? "" : "not ") +
-                            "better than " + summary.models[m] + ": test " + metric_name(summary) +
-                            " " + metric_text(summary, summary.all[0].test.mean) + " against " +
-                            metric_text(summary, model.test.mean)
-                      : "geo_sparse is better than " + summary.models[m] + " in " +
-                            std::to_string(model.geo_wins) + " of " +
-                            plural(model.contests, "cell") + "; mean test " + metric_name(summary) +
-                            " " + metric_text(summary, summary.all[0].test.mean) + " against " +
-                            metric_text(summary, model.test.mean));
+    const std::string figures = metric_text(summary, model.duel_geo.mean) + " against " +
+                                metric_text(summary, model.duel_test.mean);
+    const std::string test = "test " + metric_name(summary) + " " + figures;
+    if (model.contests == 1)
+      out.push_back("geo_sparse is " + std::string(model.geo_wins > 0 ? "" : "not ") +
+                    "better than " + summary.models[m] + ": " + test);
+    else
+      out.push_back("geo_sparse is better than " + summary.models[m] + " in " +
+                    std::to_string(model.geo_wins) + " of " + plural(model.contests, "cell") +
+                    "; mean " + test);
   }
 }
 

@@ -51,7 +51,11 @@ void add(ModelSummary& to, const Summary& summary, const Cell& cell, const std::
   const ModelResult* geo = find_model(cell, "geo_sparse");
   if (geo == nullptr || geo == model) return;
   ++to.contests;
-  to.geo_wins += summary.better(summary.metric(geo->test), summary.metric(model->test)) ? 1 : 0;
+  const double ours = summary.metric(geo->test), theirs = summary.metric(model->test);
+  to.geo_wins += summary.better(ours, theirs) ? 1 : 0;
+  if (!std::isfinite(ours) || !std::isfinite(theirs)) return;
+  to.duel_geo.add(ours);
+  to.duel_test.add(theirs);
 }
 
 std::vector<ModelSummary> add_all(const Summary& summary, const std::vector<const Cell*>& cells) {

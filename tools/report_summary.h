@@ -20,9 +20,10 @@ struct Average {
 struct ModelSummary {
   Average test, train, validation, best_test;  // the metric
   Average parameters, step_ms, train_s, memory_bytes;
-  int64_t cells = 0;     // that have the model; test.count of them have a figure
-  int64_t geo_wins = 0;  // cells in which geo_sparse is strictly better than this model
-  int64_t contests = 0;  // cells in which both have been run
+  int64_t cells = 0;            // that have the model; test.count of them have a figure
+  int64_t geo_wins = 0;         // cells in which geo_sparse is strictly better than this model
+  int64_t contests = 0;         // cells in which both have been run
+  Average duel_geo, duel_test;  // test figures of geo_sparse and of this model where both have one
 };
 
 // Cells that differ in their seeds only.

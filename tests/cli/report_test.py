@@ -320,6 +320,16 @@ class Report(ReportCase):
             self.write("sweep/manifest.json", content)
             self.assert_one_line_error(["report", "sweep"], says=f"sweep/manifest.json: {says}")
 
+    def test_means_are_of_the_cells_that_both_models_have(self):
+        cells = {f"s{i}": results((0.01 * i, 0.1 * i, 0.2), seed=i) for i in (1, 2, 3)}
+        del cells["s3"]["models"][0]
+        cells["s2"]["models"][2]["metrics_test"] = None
+        page = self.page(self.sweep(cells))
+        self.assertIn("geo_sparse is better than dense_resrelu in 2 of 2 cells; mean test mse "
+                      "0.01500 against 0.1500.", page.text)
+        self.assertIn("geo_sparse is better than dense_respsann in 2 of 2 cells; mean test mse "
+                      "0.01000 against 0.2000.", page.text)
+
     def test_a_sweep_that_failed_whole(self):
         self.sweep({"a": {"status": "error", "error": "out of memory"}})
         page = self.page("sweep")
