@@ -109,7 +109,7 @@ class Picture {
       out += line(x(tick), top_, x(tick), bottom_, "grid");
       if (x(tick) - half < free) continue;
       out += text(x(tick), bottom_ + 14, shown, " text-anchor=\"middle\"");
-      free = x(tick) + half + letter;
+      free = x(tick) + half + 3;
     }
     return out + line(left_, bottom_, right_, bottom_, "axis") +
            text(0.5 * (left_ + right_), bottom_ + 30, chart_.x.title, " text-anchor=\"middle\"");
@@ -140,21 +140,16 @@ class Picture {
     return out.empty() ? "" : "<path class=\"" + kind_of(one) + "\" d=\"" + out + "\"/>";
   }
 
-  // Labels stand above the plot, where they cover nothing: beside a sample of their line, or at the
-  // upper end of a line down through the rows.
+  // Labels stand above the plot, where they cover nothing, beside a sample of their line.
   std::string rule(size_t i) const {
     const Rule& one = chart_.rules[i];
     const double height = 12 + line_height * static_cast<double>(i);
     const std::string kind = "rule r" + std::to_string(i % 3);
-    if (chart_.rows.empty())
-      return line(left_, y(one.value), right_, y(one.value), kind) +
-             line(left_, height - 4, left_ + 26, height - 4, kind) +
-             text(left_ + 32, height, one.label, " class=\"note\"");
-    const double at = x(one.value);
-    const bool flip = at + 5 + letter * static_cast<double>(one.label.size()) > width;
-    return line(at, height - 6, at, bottom_, kind) +
-           text(at + (flip ? -5 : 5), height, one.label,
-                flip ? " class=\"note\" text-anchor=\"end\"" : " class=\"note\"");
+    const std::string across = chart_.rows.empty()
+                                   ? line(left_, y(one.value), right_, y(one.value), kind)
+                                   : line(x(one.value), top_, x(one.value), bottom_, kind);
+    return across + line(left_, height - 4, left_ + 26, height - 4, kind) +
+           text(left_ + 32, height, one.label, " class=\"note\"");
   }
 
   std::string point(const Mark& mark) const {
