@@ -1,0 +1,309 @@
+// sinew sweep: a comparison for every cell of a grid, and sinew sweep merge: the summary of what
+// several shards have run.
+//
+// Locks, so that two sweeps do not write to one folder: .sweep.lock, of shards shared and each with
+// one of its own; .manifest.lock while the manifest is compared and written.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <ctime>
+#include <filesystem>
+#include <memory>
+#include <optional>
+
+#include "comparison_flags.h"
+#include "file_lock.h"
+#include "run_folder.h"
+#include "sinew/device.h"
+#include "sinew/io.h"
+#include "sweep_run.h"
+#include "sweep_summary.h"
+
+namespace sinew::tools {
+namespace {
+
+using Kind = CellState::Kind;
+
+std::string default_folder() {
+  const std::time_t now = std::time(nullptr);
+  std::tm local{};
+  localtime_r(&now, &local);
+  char text[80];
+  std::strftime(text, sizeof text, "reports/geo_sparse_sweep/%Y%m%d_%H%M%S", &local);
+  return text;
+}
+
+void plot(const RunFlags& run, const std::string& folder, const std::vector<CellState>& states) {
+  if (!plot_summary(folder, states))
+    notice(run, "--plot: gnuplot is not in PATH; no picture was made");
+}
+
+class SweepCommand {
+ public:
+  void add_to(CLI::App& sub);
+  void run();
+
+ private:
+  void plan();
+  void check_folder();
+  void read_states();
+  void take_folder();
+  size_t count(Kind kind) const;
+  std::string counts() const;
+  void show_plan() const;
+  void work();
+  void report();
+
+  RunFlags run_, cell_run_;
+  ComparisonFlags comparison_;
+  GridLists lists_;
+  std::string out_, shard_text_;
+  bool resume_ = false, dry_run_ = false, plot_ = false;
+  size_t jobs_ = 0, progress_every_ = 1;
+
+  std::vector<SweepCell> cells_;
+  SweepPlan plan_;
+  std::optional<SweepPlan> stored_;  // that of manifest.json
+  std::optional<Shard> shard_;
+  std::vector<size_t> own_, to_do_;         // cells: of this shard; to be run
+  std::vector<CellState> before_, states_;  // of all cells
+  std::optional<FileLock> lock_, shard_lock_;
+};
+
+void SweepCommand::run() {
+  plan();
+  check_folder();
+  read_states();
+  if (dry_run_) return show_plan();
+  take_folder();
+  work();
+  report();
+}
+
+// Everything that the flags say.
+void SweepCommand::plan() {
+  const auto available = static_cast<size_t>(threads());
+  run_.apply();
+  cell_run_ = run_;
+  cell_run_.device = name(device());
+  cell_run_.threads = run_.threads > 0 ? run_.threads : 1;
+  if (!shard_text_.empty()) shard_ = parse_shard(shard_text_);
+  if (shard_ && plot_)
+    throw Error("--plot: a shard draws no summary; sinew sweep merge --plot draws that of all");
+  cells_ = make_grid(lists_, comparison_.settings(run_));
+  plan_ = make_plan(cells_, cell_run_);
+  for (size_t i = 0; i < cells_.size(); ++i)
+    if (!shard_ || shard_->has(i)) own_.push_back(i);
+  if (jobs_ == 0)
+    jobs_ = device() == Device::cuda
+                ? 1
+                : std::max<size_t>(1, available / static_cast<size_t>(cell_run_.threads));
+  if (out_.empty()) out_ = default_folder();
+}
+
+// Throws if the folder holds what this sweep must not go on with.
+void SweepCommand::check_folder() {
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  const fs::file_status folder = fs::status(out_, ignored);
+  if (fs::exists(folder) && !fs::is_directory(folder)) throw Error(out_ + ": is no folder");
+  const std::string manifest = out_ + "/manifest.json";
+  stored_.reset();
+  if (!fs::exists(fs::symlink_status(manifest, ignored))) return;
+  if (!resume_ && !shard_) throw Error(out_ + ": holds a sweep (manifest.json); use --resume");
+  stored_ = read_plan(manifest);
+  const std::string other = difference(stored_->settings, plan_.settings);
+  if (!other.empty()) throw Error(out_ + ": holds a sweep with other settings (" + other + ")");
+  if (!resume_ && to_json(*stored_) != to_json(plan_))
+    throw Error(out_ + ": holds a sweep of another grid; use --resume");
+}
+
+// Without a manifest nothing is kept.
+void SweepCommand::read_states() {
+  states_.assign(cells_.size(), {});
+  to_do_.clear();
+  for (const size_t i : own_) {
+    if (stored_) states_[i] = read_cell(out_, plan_, i);
+    if (states_[i].kind != Kind::complete)
+      to_do_.push_back(i);
+    else if (!resume_)
+      throw Error(out_ + ": holds results of this shard (" + cells_[i].run_id + "); use --resume");
+  }
+  before_ = states_;
+}
+
+// Looks again where nobody else writes; after this only the disk can fail.
+void SweepCommand::take_folder() {
+  make_folder(out_);
+  require_writable_folder(out_);
+  lock_.emplace(out_ + "/.sweep.lock", shard_ ? FileLock::Kind::shared : FileLock::Kind::alone,
+                "another sweep is writing to this folder");
+  if (shard_)
+    shard_lock_.emplace(out_ + "/.shard-" + std::to_string(shard_->index) + "-of-" +
+                            std::to_string(shard_->count) + ".lock",
+                        FileLock::Kind::alone, "this shard is being run already");
+  const FileLock manifest(out_ + "/.manifest.lock", FileLock::Kind::wait, "");
+  check_folder();
+  read_states();
+  if (stop_signal() != 0) throw Stopped(" before the first cell");
+  work_starts();
+  if (!shard_) remove_temporaries(out_);
+  if (!stored_ || to_json(*stored_) != to_json(plan_))
+    write_file(out_ + "/manifest.json", to_json(plan_).dump(2) + "\n");
+}
+
+size_t SweepCommand::count(Kind kind) const {
+  return static_cast<size_t>(std::count_if(to_do_.begin(), to_do_.end(),
+                                           [&](size_t i) { return before_[i].kind == kind; }));
+}
+
+// "12 cells: 5 kept, 7 run (1 of them because its results.json was not whole)"
+std::string SweepCommand::counts() const {
+  std::string why;
+  const auto add = [&](Kind kind, const char* reason) {
+    if (const size_t n = count(kind); n > 0)
+      why += (why.empty() ? " (" : ", ") + std::to_string(n) + " of them because " + reason;
+  };
+  add(Kind::broken, "its results.json was not whole");
+  add(Kind::other, "its results.json has other settings");
+  add(Kind::failed, "it failed before");
+  return std::to_string(own_.size()) + " cells: " + std::to_string(own_.size() - to_do_.size()) +
+         " kept, " + std::to_string(to_do_.size()) + " run" + why + (why.empty() ? "" : ")");
+}
+
+std::string why(const CellState& state) {
+  switch (state.kind) {
+    case Kind::broken:
+      return " (its results.json is not whole: " + printable(state.fault, 200) + ")";
+    case Kind::other: return " (its results.json has other settings: " + state.fault + ")";
+    case Kind::failed: return " (it failed before: " + printable(state.fault, 200) + ")";
+    default: return "";
+  }
+}
+
+void SweepCommand::show_plan() const {
+  std::string text;
+  for (const size_t i : own_)
+    text += (states_[i].kind == Kind::complete ? "keep  " : "run  ") + cells_[i].run_id +
+            why(states_[i]) + "\n";
+  print(run_, text + "dry run, " + out_ + ": " + counts() + "\n");
+}
+
+void SweepCommand::work() {
+  for (const size_t i : to_do_)
+    if (before_[i].kind != Kind::none) notice(run_, "anew: " + cells_[i].run_id + why(before_[i]));
+  const size_t jobs = std::min(jobs_, to_do_.size());
+  if (jobs > 0)
+    notice(run_, out_ + ": " + std::to_string(to_do_.size()) + " cells to run, " +
+                     std::to_string(jobs) + " at a time");
+  using Summary = SweepWork::Summary;
+  const auto warnings = run_cells({.folder = out_,
+                                   .cells = cells_,
+                                   .plan = plan_,
+                                   .run = cell_run_,
+                                   .to_do = to_do_,
+                                   .jobs = jobs,
+                                   .progress_every = progress_every_,
+                                   .summary = shard_ ? Summary::none : Summary::kept_current},
+                                  states_);
+  if (!warnings.empty())
+    notice(run_, std::to_string(warnings.size()) + " warnings, first " + warnings[0]);
+}
+
+void SweepCommand::report() {
+  std::vector<size_t> failed;
+  for (const size_t i : own_)
+    if (states_[i].kind != Kind::complete) failed.push_back(i);
+  print(run_, out_ + ": " + counts() + ", " + std::to_string(failed.size()) + " failed\n" +
+                  (shard_ ? "when all shards have ended: sinew sweep merge " + out_ + "\n"
+                          : summary_table(states_)));
+  if (plot_) plot(run_, out_, states_);
+  if (failed.empty()) return;
+  throw Error(std::to_string(failed.size()) + " of " + std::to_string(own_.size()) +
+              " cells failed, first " + cells_[failed[0]].run_id + ": " +
+              printable(states_[failed[0]].fault, 1000));
+}
+
+void SweepCommand::add_to(CLI::App& sub) {
+  const auto add_list = [&](const char* flag, std::string& list, const char* what) {
+    sub.add_option(flag, list, what)->capture_default_str()->group("Grid");
+  };
+  add_list("--shapes", lists_.shapes, "grids of the features, HxW between commas");
+  add_list("--depths", lists_.depths, "blocks, between commas");
+  add_list("--ks", lists_.ks, "inputs that each feature of a layer reads, between commas");
+  add_list("--activations", lists_.activations, "of the geo-sparse network, between commas");
+  add_list("--seeds", lists_.seeds, "of data, split and networks, between commas");
+  sub.add_option("--out", out_, "folder of the sweep")
+      ->default_str("reports/geo_sparse_sweep/<local time>");
+  sub.add_flag("--resume", resume_, "go on in the folder: keep cells that are complete");
+  sub.add_flag("--dry-run", dry_run_, "print what would be done with each cell, touch nothing");
+  sub.add_flag("--plot", plot_, "draw summary_plot.png and summary_plot.svg with gnuplot");
+  sub.add_option("--progress-every", progress_every_, "a line of progress after so many cells")
+      ->capture_default_str()
+      ->check(above_zero());
+  sub.add_option("--jobs", jobs_,
+                 "cells at a time, each with 1 thread or --threads; default: as the processors "
+                 "allow, on cuda 1")
+      ->check(CLI::Range(1, 1024));
+  sub.add_option("--shard", shard_text_,
+                 "only cells i, i + n, i + 2 n, ..., for i/n counting from 0; slurm: the task's "
+                 "place in its array");
+  comparison_.add_to(sub, ComparisonFlags::Of::grid);
+  add_run_flags(sub, run_);
+}
+
+struct Merge {
+  RunFlags run;
+  std::string folder;
+  bool plot = false;
+};
+
+void merge(const Merge& m) {
+  const SweepPlan plan = read_plan(m.folder + "/manifest.json");
+  require_writable_folder(m.folder);
+  work_starts();
+  std::vector<CellState> states;
+  std::vector<size_t> failed, missing;
+  for (size_t i = 0; i < plan.cells.size(); ++i) {
+    states.push_back(read_cell(m.folder, plan, i));
+    const Kind kind = states[i].kind;
+    if (kind == Kind::failed) failed.push_back(i);
+    if (kind == Kind::complete || kind == Kind::failed) continue;
+    missing.push_back(i);
+    if (kind != Kind::none) notice(m.run, "left out: " + plan.cells[i].run_id + why(states[i]));
+  }
+  write_summary(m.folder, states);
+  const std::string of = " of " + std::to_string(states.size()) + " cells ";
+  print(m.run, m.folder + ": " + std::to_string(states.size() - missing.size() - failed.size()) +
+                   of + "complete\n" + summary_table(states));
+  if (m.plot) plot(m.run, m.folder, states);
+  if (!missing.empty())
+    throw Error(std::to_string(missing.size()) + of + "are missing, first " +
+                plan.cells[missing[0]].run_id);
+  if (!failed.empty())
+    throw Error(std::to_string(failed.size()) + of + "failed, first " +
+                plan.cells[failed[0]].run_id + ": " + printable(states[failed[0]].fault, 1000));
+}
+
+}  // namespace
+
+void add_sweep(CLI::App& app) {
+  const auto command = std::make_shared<SweepCommand>();
+  const auto merging = std::make_shared<Merge>();
+  CLI::App* sub = add_command(app, "sweep", "Compare networks over a grid of sizes and seeds",
+                              "sinew sweep --shapes 8x8 --ks 4,8 --seeds 0,1,2 --out sweep", {});
+  CLI::App* merge_sub = add_command(*sub, "merge", "Sum up a sweep whose shards were run",
+                                    "sinew sweep merge sweep", [merging] { merge(*merging); });
+  sub->callback([command, sub] {
+    if (sub->get_subcommands().empty()) return command->run();
+    for (const CLI::Option* option : sub->get_options())
+      if (option->count() > 0)
+        throw Error("merge does not take " + option->get_name() +
+                    " (see sinew sweep merge --help)");
+  });
+  command->add_to(*sub);
+  merge_sub->add_option("DIR", merging->folder, "folder of the sweep")->required();
+  merge_sub->add_flag("--plot", merging->plot, "draw summary_plot.png and summary_plot.svg");
+  merge_sub->add_flag("--quiet", merging->run.quiet, "print nothing but errors");
+}
+
+}  // namespace sinew::tools
