@@ -81,6 +81,7 @@ void add_train(CLI::App& app);
 void add_predict(CLI::App& app);
 void add_evaluate(CLI::App& app);
 void add_compare(CLI::App& app);
+void add_sweep(CLI::App& app);
 void add_params(CLI::App& app);
 void add_info(CLI::App& app);
 void add_bench(CLI::App& app);

@@ -62,6 +62,7 @@ int main(int argc, char** argv) {
   add_predict(app);
   add_evaluate(app);
   add_compare(app);
+  add_sweep(app);
   add_params(app);
   add_info(app);
   add_bench(app);

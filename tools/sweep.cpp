@@ -181,6 +181,7 @@ std::string why(const CellState& state) {
 }
 
 void SweepCommand::show_plan() const {
+  work_starts();
   std::string text;
   for (const size_t i : own_)
     text += (states_[i].kind == Kind::complete ? "keep  " : "run  ") + cells_[i].run_id +
@@ -206,7 +207,8 @@ void SweepCommand::work() {
                                    .summary = shard_ ? Summary::none : Summary::kept_current},
                                   states_);
   if (!warnings.empty())
-    notice(run_, std::to_string(warnings.size()) + " warnings, first " + warnings[0]);
+    notice(run_, "further off than --match-tolerance: " + std::to_string(warnings.size()) +
+                     " dense networks, first " + warnings[0]);
 }
 
 void SweepCommand::report() {
@@ -292,13 +294,15 @@ void add_sweep(CLI::App& app) {
   CLI::App* sub = add_command(app, "sweep", "Compare networks over a grid of sizes and seeds",
                               "sinew sweep --shapes 8x8 --ks 4,8 --seeds 0,1,2 --out sweep", {});
   CLI::App* merge_sub = add_command(*sub, "merge", "Sum up a sweep whose shards were run",
-                                    "sinew sweep merge sweep", [merging] { merge(*merging); });
-  sub->callback([command, sub] {
-    if (sub->get_subcommands().empty()) return command->run();
-    for (const CLI::Option* option : sub->get_options())
-      if (option->count() > 0)
-        throw Error("merge does not take " + option->get_name() +
-                    " (see sinew sweep merge --help)");
+                                    "sinew sweep merge sweep", [merging, sub] {
+                                      for (const CLI::Option* option : sub->get_options())
+                                        if (option->count() > 0)
+                                          throw Error("merge does not take " + option->get_name() +
+                                                      " (see sinew sweep merge --help)");
+                                      merge(*merging);
+                                    });
+  sub->callback([command, sub] {  // runs after that of merge
+    if (sub->get_subcommands().empty()) command->run();
   });
   command->add_to(*sub);
   merge_sub->add_option("DIR", merging->folder, "folder of the sweep")->required();

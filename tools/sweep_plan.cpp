@@ -5,6 +5,7 @@
 #include <set>
 
 #include "json_file.h"
+#include "sinew/io.h"
 #include "sweep_summary.h"
 
 namespace sinew::tools {

@@ -2,7 +2,9 @@
 // its files throw ends the sweep. One mutex guards everything that threads share.
 #include "sweep_run.h"
 
+#include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <exception>
 #include <filesystem>
@@ -36,10 +38,11 @@ class Runner {
       : work_(work),
         states_(states),
         parts_(work.to_do.size(), 0),
+        warnings_(work.to_do.size()),
         progress_(work.run, per_cell * static_cast<int64_t>(work.to_do.size()), 0) {}
 
   void run();
-  std::vector<std::string> warnings() const { return warnings_; }
+  std::vector<std::string> warnings() const;
 
  private:
   static constexpr int64_t per_cell = 1000;  // units of progress
@@ -60,7 +63,7 @@ class Runner {
   std::vector<int64_t> parts_;  // of each cell to do: units that are done
   int64_t done_ = 0;            // their sum
   std::exception_ptr fatal_;
-  std::vector<std::string> warnings_;
+  std::vector<std::vector<std::string>> warnings_;
   Clock::time_point summary_at_ = Clock::now();
   double summary_pause_ = 1;  // s
   Progress progress_;
@@ -80,6 +83,12 @@ void Runner::run() {
   if (ended_ < work_.to_do.size())
     throw Stopped("; " + std::to_string(ended_) + " of " + std::to_string(work_.to_do.size()) +
                   " cells were run; --resume goes on from there");
+}
+
+std::vector<std::string> Runner::warnings() const {
+  std::vector<std::string> out;
+  for (const auto& of_cell : warnings_) out.insert(out.end(), of_cell.begin(), of_cell.end());
+  return out;
 }
 
 void Runner::work() {
@@ -123,7 +132,7 @@ Json Runner::compare(size_t position) {
   {
     const std::lock_guard lock(mutex_);
     for (const std::string& warning : comparison.warnings())
-      warnings_.push_back(cell.run_id + ": " + warning);
+      warnings_[position].push_back(cell.run_id + ": " + warning);
   }
   const int64_t total = comparison.steps();
   int64_t done = 0;

@@ -2,6 +2,7 @@
 // on the order in which cells were run.
 #include "sweep_summary.h"
 
+#include <cmath>
 #include <cstdio>
 #include <map>
 
@@ -144,7 +145,8 @@ void write_summary(const std::string& folder, const std::vector<CellState>& cell
 
 std::string summary_table(const std::vector<CellState>& cells) {
   std::string out;
-  for (const auto& [name, model] : by_model(cells).items()) {
+  const Json models = by_model(cells);
+  for (const auto& [name, model] : models.items()) {
     out += printable(name) + ": mean mse_test " + shown(model["mse_test"]) +
            ", mean training time " + shown(model["train_train_time_s"]) + " s";
     if (model.contains("geo_wins"))
@@ -158,7 +160,8 @@ std::string summary_table(const std::vector<CellState>& cells) {
 bool plot_summary(const std::string& folder, const std::vector<CellState>& cells) {
   if (!gnuplot_found()) return false;
   std::string data;
-  for (const auto& [name, model] : by_model(cells).items())
+  const Json models = by_model(cells);
+  for (const auto& [name, model] : models.items())
     data += gnuplot_text(name) + " " + shown(model["train_train_time_s"]) + " " +
             shown(model["mse_test"]) + "\n";
   if (data.empty()) return true;
