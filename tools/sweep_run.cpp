@@ -146,6 +146,11 @@ void Runner::run_cell(size_t position) {
                     error_file = folder + "/error.json";
   make_folder(folder);
   remove_temporaries(folder);
+  std::error_code ignored;
+  std::filesystem::remove(error_file, ignored);
+  if (states_[work_.to_do[position]].kind == CellState::Kind::broken)
+    std::filesystem::remove(folder + "/results.json",
+                            ignored);  // a pipe would take what is written
   Json results;
   std::string fault;
   try {
@@ -158,8 +163,6 @@ void Runner::run_cell(size_t position) {
   release_cached_memory();  // of networks of another size
   if (fault.empty()) {
     write_comparison(folder, results);
-    std::error_code ignored;
-    std::filesystem::remove(error_file, ignored);
   } else {
     const Json record = {{"run_id", cell.run_id}, {"error", printable(fault, 2000)}};
     write_file(error_file, record.dump(2) + "\n");

@@ -23,7 +23,7 @@ BUILD = json.loads(subprocess.run([PROGRAM, "info", "--json", "--device", "cpu"]
 ON_CPU = ["--device", "cpu"] if BUILD not in (None, "emulated") else []
 
 COMMANDS = ("train", "predict", "evaluate", "params", "info", "bench", "compare", "micro",
-            "report")
+            "report", "sweep")
 
 Result = collections.namedtuple("Result", "status out err")
 
@@ -145,7 +145,7 @@ class CliCase(unittest.TestCase):
 
     def run_program(self, *args, **options):
         words = [a if isinstance(a, bytes) else str(a) for a in args]
-        if words and words[0] in COMMANDS:
+        if words and words[0] in COMMANDS and words[1:2] != ["merge"]:
             words[1:1] = ON_CPU
         done = subprocess.run([PROGRAM, *words], cwd=self.folder, timeout=120, check=False,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
