@@ -22,7 +22,7 @@ GRID = ["--shapes", "2x2", "--depths", 1, "--ks", "2", "--activations", "relu,ps
         "0,1"]
 IDS = [f"task=mixed_shape=2x2_depth=1_k=2_act={a}_seed={s}"
        for a in ("relu", "psann") for s in (0, 1)]
-SLOW = ["--epochs", 150]  # some 20 ms per cell
+SLOW = ["--epochs", 40]  # some 10 ms per cell
 # All columns and keys that may differ between two runs of the same cells.
 VOLATILE = re.compile(r"env_(timestamp|hostname)|train_.*_time_.*|train_samples_per_sec"
                       r"|train_memory_.*")
@@ -426,27 +426,29 @@ class Sweep(CliCase):
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
 
     def test_killed_at_any_moment(self):
+        seeds = ["--seeds", ",".join(map(str, range(12)))]
         begin = time.perf_counter()
-        self.quiet("--jobs", 1, *SLOW, out="whole")
-        seconds = time.perf_counter() - begin
+        self.quiet("--jobs", 1, *SLOW, *seeds, out="whole")
+        per_cell = (time.perf_counter() - begin) / 24
         draw = random.Random(0)
-        for _ in range(6):
-            process = self.start("--jobs", "2")
-            time.sleep(draw.uniform(0, 0.6 * seconds))
+
+        def complete():
+            return glob.glob(self.path("s/*/results.json"))
+        for more in (0, 1, 2, 0, 1, 1):
+            kept = {name: os.stat(name).st_mtime_ns for name in complete()}
+            process = self.start("--jobs", str(draw.choice((1, 2))), *seeds)
+            while len(complete()) < len(kept) + more and process.poll() is None:
+                time.sleep(0.0005)
+            time.sleep(draw.uniform(0, per_cell))
+            self.assertIsNone(process.poll())
             process.kill()
             process.communicate()
             for name in glob.glob(self.path("s/**/*.json"), recursive=True):
                 with open(name, encoding="utf-8") as f:
                     json.load(f)  # no half file
-            kept = {n: os.stat(n).st_mtime_ns for n in glob.glob(self.path("s/*/results.json"))}
-            process = self.start("--jobs", "1")  # killed too, a little later
-            time.sleep(draw.uniform(0, 0.3 * seconds))
-            process.kill()
-            process.communicate()
-            self.assertEqual({n: os.stat(n).st_mtime_ns for n in kept}, kept)  # none is run again
-            if len(kept) == 4:
-                shutil.rmtree(self.path("s"))
-        self.quiet("--resume", *SLOW)
+            self.assertEqual({name: os.stat(name).st_mtime_ns for name in kept}, kept)
+        out = self.sweep("--resume", *SLOW, *seeds).out
+        self.assertRegex(out, r"^s: 24 cells: ([5-9]|1\d|2[0-3]) kept, \d+ run, 0 failed\n")
         self.assertEqual(self.steady(), self.steady("whole"))
         self.assert_no_temporaries()
 
