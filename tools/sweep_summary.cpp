@@ -2,8 +2,10 @@
 // on the order in which cells were run.
 #include "sweep_summary.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 #include <map>
 
 #include "comparison.h"
@@ -158,25 +160,33 @@ std::string summary_table(const std::vector<CellState>& cells) {
 }
 
 bool plot_summary(const std::string& folder, const std::vector<CellState>& cells) {
+  namespace fs = std::filesystem;
   if (!gnuplot_found()) return false;
-  std::string data;
+  std::string data, names;
   const Json models = by_model(cells);
-  for (const auto& [name, model] : models.items())
-    data += gnuplot_text(name) + " " + shown(model["train_train_time_s"]) + " " +
-            shown(model["mse_test"]) + "\n";
-  if (data.empty()) return true;
+  for (const auto& [name, model] : models.items()) {
+    if (!model["mse_test"].is_number() || !model["train_train_time_s"].is_number()) continue;
+    names += (names.empty() ? "" : ", ") + gnuplot_text(name) + " " +
+             std::to_string(std::count(data.begin(), data.end(), '\n'));
+    data += shown(model["train_train_time_s"]) + " " + shown(model["mse_test"]) + "\n";
+  }
+  if (data.empty()) return true;  // gnuplot takes no empty plot
   const std::string draw =
       "set multiplot layout 1, 2\n"
-      "set style data histograms\nset style fill solid\nset boxwidth 0.8\nset yrange [0:*]\n"
-      "set xtics noenhanced rotate by -20\nset grid ytics\nunset key\n"
-      "set title 'mean training time in s'\nplot $data using 2:xtic(1) linecolor '#4477aa'\n"
-      "set title 'mean test mse'\nplot $data using 3:xtic(1) linecolor '#4477aa'\n"
+      "set style fill solid\nset boxwidth 0.6\nset yrange [0:*]\nset offsets 0.5, 0.5, 0, 0\n"
+      "set xtics noenhanced rotate by 20 right (" +
+      names +
+      ")\nset grid ytics\nunset key\n"
+      "set title 'mean training time in s'\nplot $data using 0:1 with boxes linecolor '#4477aa'\n"
+      "set title 'mean test mse'\nplot $data using 0:2 with boxes linecolor '#4477aa'\n"
       "unset multiplot\nset output\n";
-  gnuplot(
-      "$data << END\n" + data + "END\n" +
-          "set terminal pngcairo size 1600, 640 fontscale 1.4\nset output 'summary_plot.png'\n" +
-          draw + "set terminal svg size 1000, 400\nset output 'summary_plot.svg'\n" + draw,
-      folder);
+  const std::string png = ".sinew-plot-png.tmp", svg = ".sinew-plot-svg.tmp";
+  gnuplot("$data << END\n" + data + "END\nset terminal pngcairo size 1600, 640 fontscale 1.4\n" +
+              "set output '" + png + "'\n" + draw +
+              "set terminal svg size 1000, 400\nset output '" + svg + "'\n" + draw,
+          folder);
+  fs::rename(folder + "/" + png, folder + "/summary_plot.png");
+  fs::rename(folder + "/" + svg, folder + "/summary_plot.svg");
   return true;
 }
 

@@ -10,7 +10,8 @@ import unittest
 from case import CliCase, ON_CPU, PROGRAM
 
 # Subcommands with a call that only lacks the flags under test.
-CALLS = {"params": ("--shape", "4x4"), "info": (), "bench": ("--list",)}
+CALLS = {"params": ("--shape", "4x4"), "info": (), "bench": ("--list",),
+         "sweep": ("--dry-run", "--shapes", "2x2", "--out", "none")}
 
 
 class Program(CliCase):

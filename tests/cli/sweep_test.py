@@ -643,7 +643,21 @@ class Sweep(CliCase):
             os.remove(self.path("s/summary_plot.svg"))
             self.ok("sweep", "merge", "s", "--plot", "--quiet")
             self.assertTrue(os.path.exists(self.path("s/summary_plot.svg")))
+            self.assert_no_temporaries()
             os.remove(self.path("s/summary_plot.svg"))
+            place = f"s/{folder_of(IDS[0])}/results.json"
+            whole = json.loads(self.read(place))
+            for value in ("`touch bad`'$(touch bad)\nEND\n!touch bad", "x"):
+                self.write(place, edited(whole, "models", 1, "name", value=value))
+                self.ok("sweep", "merge", "s", "--plot", "--quiet")
+            self.assertNotIn("bad", os.listdir(self.folder) + os.listdir(self.path("s")))
+            for i in range(3):
+                whole["models"][i]["mse_test"] = None
+            for run_id in IDS[::2]:
+                self.write(f"s/{folder_of(run_id)}/results.json", dict(whole, manifest=self.results(
+                    run_id)["manifest"]))
+            os.remove(self.path("s/summary_plot.svg"))
+            self.ok("sweep", "merge", "s", "--plot", "--quiet")  # nothing to draw
         done = self.run_program("sweep", "merge", "s", "--plot", env={"PATH": self.folder})
         self.assertEqual((done.status, done.err),
                          (0, "--plot: gnuplot is not in PATH; no picture was made\n"))
