@@ -144,7 +144,6 @@ void SweepCommand::take_folder() {
   const FileLock manifest(out_ + "/.manifest.lock", FileLock::Kind::wait, "");
   check_folder();
   read_states();
-  if (stop_signal() != 0) throw Stopped(" before the first cell");
   work_starts();
   if (!shard_) remove_temporaries(out_);
   if (!stored_ || to_json(*stored_) != to_json(plan_))
