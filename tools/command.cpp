@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include <CLI/CLI.hpp>
 
+#include <atomic>
 #include <cerrno>
 #include <charconv>
 #include <csignal>
@@ -19,11 +20,10 @@ namespace {
 
 bool working = false;
 std::string delayed_notice;
-volatile std::sig_atomic_t caught = 0;
+std::atomic<int> caught = 0;  // lock-free: also for a signal handler, and for every thread
 
 extern "C" void on_signal(int signal) {
-  if (caught != 0) _exit(128 + signal);
-  caught = signal;
+  if (caught.exchange(signal) != 0) _exit(128 + signal);
 }
 
 std::string refuse(const char* instead) {
