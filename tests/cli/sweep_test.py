@@ -388,15 +388,18 @@ class Sweep(CliCase):
             ("line", edited(whole, "reference_lines", 0, value=None), "without a name"),
             ("metrics", edited(whole, "models", 1, "metrics_test", value=3), "without metrics_test"),
             ("manifest", edited(whole, "manifest", value=3), "(environment, manifest)")]
-        for name, content, says in bad:
-            with self.subTest(name):
-                self.write(place, content)
-                done = self.sweep("--resume")
-                self.assertIn(f"anew: {IDS[1]} (its results.json is not whole: ", done.err)
-                self.assertIn(says, done.err)
-                self.assertIn("s: 4 cells: 3 kept, 1 run (1 of them because its results.json was "
-                              "not whole), 0 failed\n", done.out)
-                self.assertEqual(self.steady(), expected)
+        while bad:
+            now, bad = bad[:4], bad[4:]  # one in each cell
+            for run_id, (_, content, _) in zip(IDS, now):
+                self.write(f"s/{folder_of(run_id)}/results.json", content)
+            done = self.sweep("--resume")
+            for run_id, (name, _, says) in zip(IDS, now):
+                self.assertRegex(done.err, rf"(?m)^anew: {run_id} \(its results\.json is not whole: "
+                                           rf".*{re.escape(says)}.*\)$", name)
+            n = len(now)
+            self.assertIn(f"s: 4 cells: {4 - n} kept, {n} run ({n} of them because its results.json "
+                          "was not whole), 0 failed\n", done.out)
+            self.assertEqual(self.steady(), expected)
         os.remove(self.path(place))
         os.truncate(os.open(self.path(place), os.O_CREAT | os.O_WRONLY), 1 << 40)
         self.assertIn("larger than 64 MiB", self.sweep("--resume").err)
