@@ -270,7 +270,8 @@ void merge(const Merge& m) {
     if (kind == Kind::failed) failed.push_back(i);
     if (kind == Kind::complete || kind == Kind::failed) continue;
     missing.push_back(i);
-    if (kind != Kind::none) notice(m.run, "left out: " + plan.cells[i].run_id + why(states[i]));
+    if (kind != Kind::none)
+      notice(m.run, "left out: " + printable(plan.cells[i].run_id, 200) + why(states[i]));
   }
   write_summary(m.folder, states);
   const std::string of = " of " + std::to_string(states.size()) + " cells ";

@@ -609,6 +609,23 @@ class Sweep(CliCase):
             self.write(f"s/{folder_of(IDS[0])}/error.json", content)
             self.assertIn(error, self.run_program("sweep", "merge", "s").err)
 
+    def test_merge_of_an_odd_manifest(self):
+        self.quiet("--seeds", 0)
+        plan = json.loads(self.read("s/manifest.json"))
+        plan["cells"][0]["run_id"] = odd = "task=../\x1b[2J\n" + "x" * 300
+        plan["cells"][1]["run_id"] = "task=a"
+        self.write("s/manifest.json", plan)
+        self.write("s/task_a/results.json", "{")
+        plan["cells"][0]["run_id"] = short = odd[:20]
+        self.write("s/manifest2.json", plan)
+        done = self.run_program("sweep", "merge", "s")
+        self.assertEqual((done.status, done.err.count("\n")), (1, 2), done.err)
+        self.assertIn("error: 2 of 2 cells are missing, first task=../\\x1b[2J\\x0axxx", done.err)
+        os.replace(self.path("s/manifest2.json"), self.path("s/manifest.json"))
+        self.write(f"s/{folder_of(short)}/results.json", "[]")
+        err = self.run_program("sweep", "merge", "s").err
+        self.assertTrue(err.startswith("left out: task=../\\x1b[2J\\x0axxx"), err)
+
     def test_merge_takes_few_flags(self):
         self.quiet()
         self.refused("merge", says="DIR is required")
