@@ -147,7 +147,7 @@ void SweepCommand::take_folder() {
   work_starts();
   if (!shard_) remove_temporaries(out_);
   if (!stored_ || to_json(*stored_) != to_json(plan_))
-    write_file(out_ + "/manifest.json", to_json(plan_).dump(2) + "\n");
+    write_file(out_ + "/manifest.json", to_json(plan_));
 }
 
 size_t SweepCommand::count(Kind kind) const {

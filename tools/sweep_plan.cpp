@@ -99,11 +99,12 @@ SweepPlan make_plan(const std::vector<SweepCell>& cells, const RunFlags& run) {
   return plan;
 }
 
-Json to_json(const SweepPlan& plan) {
+std::string to_json(const SweepPlan& plan) {
   Json cells = Json::array();
   for (const PlannedCell& cell : plan.cells)
     cells.push_back({{"run_id", cell.run_id}, {"settings", cell.settings}});
-  return {{"settings", plan.settings}, {"cells", cells}};
+  const Json out = {{"settings", plan.settings}, {"cells", cells}};
+  return out.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 SweepPlan read_plan(const std::string& manifest) {

@@ -26,7 +26,7 @@ struct SweepPlan {
 };
 // Throws for cells that make no sense.
 SweepPlan make_plan(const std::vector<SweepCell>& cells, const RunFlags& run);
-nlohmann::ordered_json to_json(const SweepPlan& plan);
+std::string to_json(const SweepPlan& plan);  // manifest.json
 SweepPlan read_plan(const std::string& manifest);
 // "KEY: old, now new" of the first setting that differs; empty if none does.
 std::string difference(const nlohmann::ordered_json& old, const nlohmann::ordered_json& now);
