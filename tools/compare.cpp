@@ -1,7 +1,6 @@
 // sinew compare: a geo-sparse network and dense ones of matched size on one task, or on data files.
 #include <CLI/CLI.hpp>
 #include <cinttypes>
-#include <ctime>
 #include <filesystem>
 
 #include "comparison_flags.h"
@@ -147,15 +146,6 @@ std::string table(const Json& results) {
   return out;
 }
 
-std::string default_folder() {
-  const std::time_t now = std::time(nullptr);
-  std::tm local{};
-  localtime_r(&now, &local);
-  char text[64];
-  std::strftime(text, sizeof text, "reports/geo_sparse/%Y%m%d_%H%M%S", &local);
-  return text;
-}
-
 Json Compare::train(Comparison& comparison, int64_t epochs) const {
   int64_t done = 0;
   Progress progress(run_, comparison.steps(), 0);
@@ -178,7 +168,7 @@ void Compare::run() {
   ComparisonSettings settings = flags_.settings(run_);
   const std::optional<FileTask> files = read_files(settings);
   Comparison comparison(settings, run_, files);
-  const std::string out = out_.empty() ? default_folder() : out_;
+  const std::string out = out_.empty() ? dated_folder("reports/geo_sparse") : out_;
   std::error_code ignored;
   if (!overwrite_ && std::filesystem::exists(out + "/results.json", ignored))
     throw Error(out + ": holds a comparison (results.json); use --overwrite");

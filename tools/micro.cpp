@@ -1,6 +1,5 @@
 // sinew micro: how long one geo-sparse layer and one block take, forward and with gradients.
 #include <CLI/CLI.hpp>
-#include <ctime>
 #include <filesystem>
 #include <memory>
 
@@ -26,15 +25,6 @@ struct Micro {
 
 void stop_if_asked() {
   if (stop_signal() != 0) throw Stopped("; nothing was written");
-}
-
-std::string local_time() {
-  const std::time_t now = std::time(nullptr);
-  std::tm local{};
-  localtime_r(&now, &local);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y%m%d_%H%M%S", &local);
-  return text;
 }
 
 MicroSettings settings_of(const Micro& m) {
@@ -107,7 +97,7 @@ void run(const Micro& m) {
   m.run.apply();
   const MicroSettings settings = settings_of(m);
   const MicroCases cases(settings);
-  const std::string out = m.out.value_or("reports/geo_sparse_micro/" + local_time());
+  const std::string out = m.out.value_or(dated_folder("reports/geo_sparse_micro"));
   require_no_results(out);
   RunFolder folder(out);
   folder.take();

@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -45,6 +46,15 @@ void make_folder(const std::string& path) {
 void require_writable_folder(const std::string& path) {
   if (access(path.c_str(), W_OK | X_OK) != 0 && errno != ENOENT)
     throw Error(path + ": cannot be written (" + std::strerror(errno) + ")");
+}
+
+std::string dated_folder(const std::string& parent) {
+  const std::time_t now = std::time(nullptr);
+  std::tm local{};
+  localtime_r(&now, &local);
+  char text[32];
+  std::strftime(text, sizeof text, "/%Y%m%d_%H%M%S", &local);
+  return parent + text;
 }
 
 RunFolder::RunFolder(std::string path) : path_(std::move(path)) {

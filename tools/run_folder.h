@@ -26,6 +26,9 @@ void require_writable_folder(const std::string& path);
 // What killed writers left in a folder (io.h).
 void remove_temporaries(const std::string& folder);
 
+// PARENT/20261121_183000, the local time: where results go that were given no folder.
+std::string dated_folder(const std::string& parent);
+
 class RunFolder {
  public:
   explicit RunFolder(std::string path);  // throws for an empty one

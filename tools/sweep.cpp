@@ -5,7 +5,6 @@
 // one of its own; .manifest.lock while the manifest is compared and written.
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <ctime>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -22,15 +21,6 @@ namespace sinew::tools {
 namespace {
 
 using Kind = CellState::Kind;
-
-std::string default_folder() {
-  const std::time_t now = std::time(nullptr);
-  std::tm local{};
-  localtime_r(&now, &local);
-  char text[80];
-  std::strftime(text, sizeof text, "reports/geo_sparse_sweep/%Y%m%d_%H%M%S", &local);
-  return text;
-}
 
 void plot(const RunFlags& run, const std::string& folder, const std::vector<CellState>& states) {
   if (!plot_summary(folder, states))
@@ -97,7 +87,7 @@ void SweepCommand::plan() {
     jobs_ = device() == Device::cuda
                 ? 1
                 : std::max<size_t>(1, available / static_cast<size_t>(cell_run_.threads));
-  if (out_.empty()) out_ = default_folder();
+  if (out_.empty()) out_ = dated_folder("reports/geo_sparse_sweep");
 }
 
 // Throws if the folder holds what this sweep must not go on with.

@@ -21,7 +21,7 @@ COMMON = ("--shapes 8x8 --depths 4 --ks 4,8 --activations psann,relu --seeds 0,1
 
 def sweep(program, folder, task, *extra):
     """{(task, activation, k, seed, model): test mse}"""
-    subprocess.run([program, "sweep", "--task", task, *COMMON, *extra, "--resume", "--out", folder],
+    subprocess.run([program, "sweep", "--task", task, *COMMON, *extra, "--resume", "--quiet", "--out", folder],
                    check=True)
     with open(os.path.join(folder, "summary.csv"), encoding="utf-8", newline="") as f:
         return {(task, row["manifest_sparse_activation"], row["manifest_k"], row["manifest_seed"],
