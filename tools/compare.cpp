@@ -83,6 +83,7 @@ std::optional<FileTask> Compare::read_files(ComparisonSettings& s) const {
   files.classes = static_cast<int64_t>(classes.size());
   files.data = data_.data;
   files.target = data_.target_file();
+  files.columns = data.names.targets;
   files.task.x = data.x;
   files.task.y = target(data, files.target);
   s.network.output_dim = left_open;
@@ -110,6 +111,52 @@ std::optional<FileTask> Compare::read_files(ComparisonSettings& s) const {
   return files;
 }
 
+std::string joined(const std::vector<std::string>& names) {
+  std::string out;
+  for (const std::string& name : names) out += (out.empty() ? "" : ", ") + name;
+  return out;
+}
+
+// What was made of the files.
+std::string summary(const FileTask& f, const ComparisonSettings& s, const Comparison& comparison) {
+  const auto& shape = s.network.connectivity.shape;
+  const int64_t outputs = s.network.output_dim;
+  const std::string what = f.classes > 0
+                               ? std::to_string(outputs) + " classes"
+                               : std::to_string(outputs) + (outputs == 1 ? " target" : " targets");
+  return f.data + ": " + std::to_string(comparison.training_rows()) + " rows to train, " +
+         std::to_string(f.task.x.dim(0) - comparison.training_rows()) + " for validation, " +
+         std::to_string(f.task.test_x.dim(0)) + " for testing; " +
+         std::to_string(s.network.input_dim) + " inputs on a " + std::to_string(shape[0]) + " x " +
+         std::to_string(shape[1]) + " grid; " + what +
+         (f.columns.empty() ? "" : " (" + joined(f.columns) + ")");
+}
+
+// What a reader of the table should know: losses that are not finite, and networks that learned
+// less than the mean of the targets tells.
+std::vector<std::string> remarks(const Json& results) {
+  std::vector<std::string> out;
+  const bool classifies = results["manifest"]["loss"] == "cross_entropy";
+  const char* figure = classifies ? "accuracy" : "mse";
+  const Json& constant = results["reference_lines"][0]["metrics_test"][figure];
+  bool learned = false, diverged = false;
+  for (const Json& m : results["models"]) {
+    const Json& value = m["metrics_test"][figure];
+    if (value.is_number() && constant.is_number())
+      learned = learned || (classifies ? value > constant : value < constant);
+    const bool finite = m["train"]["loss_nonfinite_steps"] == 0;
+    diverged = diverged || !finite;
+    if (!finite)
+      out.push_back(m["name"].get<std::string>() + ": the loss was not finite in " +
+                    m["train"]["loss_nonfinite_steps"].dump() + " steps; try a smaller --lr");
+  }
+  if (!learned && !diverged)
+    out.push_back("no network predicts better than " +
+                  results["reference_lines"][0]["name"].get<std::string>() +
+                  ": more --epochs, another --lr or --scale-x and --scale-y may help");
+  return out;
+}
+
 std::string format(const char* pattern, double value) {
   char text[64];
   std::snprintf(text, sizeof text, pattern, value);
@@ -118,8 +165,11 @@ std::string format(const char* pattern, double value) {
 
 // A figure of JSON, or blanks.
 std::string cell(const char* pattern, const Json& value) {
-  return value.is_number() ? format(pattern, value.get<double>())
-                           : std::string(format(pattern, 0).size(), ' ');
+  if (value.is_number()) return format(pattern, value.get<double>());
+  const std::string none = "not finite";
+  const size_t width = format(pattern, 0).size();
+  return width < none.size() ? std::string(width, ' ')
+                             : std::string(width - none.size(), ' ') + none;
 }
 
 std::string table(const Json& results) {
@@ -176,9 +226,11 @@ void Compare::run() {
   folder.take();
   work_starts();
   for (const std::string& warning : comparison.warnings()) notice(run_, warning);
+  if (files) notice(run_, summary(*files, settings, comparison));
   const Json results = train(comparison, settings.train.epochs);
   write_comparison(out, results);
   print(run_, table(results) + out + ": manifest.json, results.json, summary.csv\n");
+  for (const std::string& remark : remarks(results)) notice(run_, remark);
 }
 
 }  // namespace

@@ -61,9 +61,11 @@ Comparison::Comparison(const ComparisonSettings& settings, const RunFlags& run,
     : impl_(std::make_unique<Impl>(settings, run, std::move(files))) {}
 Comparison::~Comparison() = default;
 
+int64_t Comparison::training_rows() const { return impl_->data.data.x.dim(0); }
+
 int64_t Comparison::steps() const {
   const TrainOptions& o = impl_->settings.train;
-  const int64_t batches = (impl_->data.data.x.dim(0) + o.batch_size - 1) / o.batch_size;
+  const int64_t batches = (training_rows() + o.batch_size - 1) / o.batch_size;
   return o.epochs * batches * static_cast<int64_t>(impl_->nets.size());
 }
 

@@ -31,6 +31,7 @@ struct FileTask {
   Task task;                         // y: f32, or of a classification labels i32
   int64_t classes = 0;               // 0: a regression
   std::string data, target, digest;  // names of the files; a fingerprint of their numbers
+  std::vector<std::string> columns;  // names of the targets, where the files have them
 };
 
 // All settings that the figures of a comparison depend on, by the names of manifest.json. Two runs
@@ -46,6 +47,7 @@ class Comparison {
              std::optional<FileTask> files = {});
   ~Comparison();
 
+  int64_t training_rows() const;
   int64_t steps() const;                      // of all models together
   std::vector<std::string> warnings() const;  // widths that match worse than match_tolerance
   // Trains and evaluates one model after the other; calls `watch` after every step, which may end

@@ -144,6 +144,7 @@ Json settings_record(const ComparisonSettings& given, const RunFlags& run,
   if (files)
     out.update({{"data", files->data},
                 {"target", files->target},
+                {"target_columns", files->columns},
                 {"digest", files->digest},
                 {"classes", files->classes}});
   out.update({{"train_size", files ? files->task.x.dim(0) : train_rows},

@@ -134,6 +134,8 @@ std::vector<int32_t> target_columns(const std::string& path, const File& file,
                                     const std::string& flag,
                                     const std::vector<std::string>& stored) {
   std::vector<int32_t> out;
+  if (const int32_t whole = find_name(path, file.columns, flag); !flag.empty() && whole >= 0)
+    return {whole};  // a name may hold a comma
   for (size_t at = 0; !flag.empty() && at <= flag.size();) {
     const size_t comma = std::min(flag.find(',', at), flag.size());
     out.push_back(find_column(path, file, flag.substr(at, comma - at)));

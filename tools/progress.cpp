@@ -1,6 +1,7 @@
 // The live line is redrawn in place: carriage return, text, erase to the end of the line.
 #include "progress.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cmath>
@@ -42,8 +43,13 @@ std::string Progress::eta(int64_t done) const {
   return made > 0 ? "ETA " + duration(seconds() * left / made) : "ETA unknown";
 }
 
+// A line that wraps could not be redrawn in place: the text is cut to the terminal's width.
 void Progress::show(int64_t done, const std::string& text) {
-  std::fprintf(stderr, "\r%s  %s\x1b[K", text.c_str(), eta(done).c_str());
+  const std::string left = "  " + eta(done);
+  winsize size{};
+  const bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > left.size() + 1;
+  const size_t room = known ? size.ws_col - left.size() - 1 : text.npos;
+  std::fprintf(stderr, "\r%s%s\x1b[K", text.substr(0, room).c_str(), left.c_str());
   std::fflush(stderr);
   open_ = true;
 }

@@ -36,11 +36,13 @@ class SweepCommand {
   void plan();
   void check_folder();
   void read_states();
+  size_t outside_the_grid() const;
   void take_folder();
   size_t count(Kind kind) const;
   std::string counts() const;
   void show_plan() const;
   void work();
+  void remark_diverged() const;
   void report();
 
   RunFlags run_, cell_run_;
@@ -102,7 +104,8 @@ void SweepCommand::check_folder() {
   if (!resume_ && !shard_) throw Error(out_ + ": holds a sweep (manifest.json); use --resume");
   stored_ = read_plan(manifest);
   const std::string other = difference(stored_->settings, plan_.settings);
-  if (!other.empty()) throw Error(out_ + ": holds a sweep with other settings (" + other + ")");
+  if (!other.empty())
+    throw Error(out_ + ": holds a sweep with other settings (" + other + "); name another --out");
   if (!resume_ && to_json(*stored_) != to_json(plan_))
     throw Error(out_ + ": holds a sweep of another grid; use --resume");
 }
@@ -119,6 +122,16 @@ void SweepCommand::read_states() {
       throw Error(out_ + ": holds results of this shard (" + cells_[i].run_id + "); use --resume");
   }
   before_ = states_;
+}
+
+// Cells of the folder that a smaller grid does not have; their results stay.
+size_t SweepCommand::outside_the_grid() const {
+  if (!stored_) return 0;
+  return static_cast<size_t>(
+      std::count_if(stored_->cells.begin(), stored_->cells.end(), [&](const PlannedCell& stored) {
+        return std::none_of(plan_.cells.begin(), plan_.cells.end(),
+                            [&](const PlannedCell& c) { return c.run_id == stored.run_id; });
+      }));
 }
 
 // Looks again where nobody else writes; after this only the disk can fail.
@@ -179,6 +192,9 @@ void SweepCommand::show_plan() const {
 }
 
 void SweepCommand::work() {
+  if (const size_t n = outside_the_grid(); n > 0)
+    notice(run_, std::to_string(n) + " cells of " + out_ +
+                     " are not in this grid; their results stay, the summary leaves them out");
   for (const size_t i : to_do_)
     if (before_[i].kind != Kind::none) notice(run_, "anew: " + cells_[i].run_id + why(before_[i]));
   const size_t jobs = std::min(jobs_, to_do_.size());
@@ -200,6 +216,17 @@ void SweepCommand::work() {
                      " dense networks, first " + warnings[0]);
 }
 
+void SweepCommand::remark_diverged() const {
+  std::vector<std::string> diverged;
+  for (const size_t i : own_)
+    for (const auto& row : states_[i].rows)
+      if (row.value("train_loss_nonfinite_steps", 0) > 0)
+        diverged.push_back(cells_[i].run_id + ": " + row.value("model", ""));
+  if (!diverged.empty())
+    notice(run_, "the loss was not finite in " + std::to_string(diverged.size()) +
+                     " trainings, first " + diverged[0]);
+}
+
 void SweepCommand::report() {
   std::vector<size_t> failed;
   for (const size_t i : own_)
@@ -207,6 +234,7 @@ void SweepCommand::report() {
   print(run_, out_ + ": " + counts() + ", " + std::to_string(failed.size()) + " failed\n" +
                   (shard_ ? "when all shards have ended: sinew sweep merge " + out_ + "\n"
                           : summary_table(states_)));
+  remark_diverged();
   if (plot_) plot(run_, out_, states_);
   if (failed.empty()) return;
   throw Error(std::to_string(failed.size()) + " of " + std::to_string(own_.size()) +

@@ -180,6 +180,16 @@ class Compare(CliCase):
         self.assertIsNone(model["curve"][-1]["test_mse"])
         self.assertGreater(model["train"]["loss_nonfinite_steps"], 0)
 
+    def test_remarks(self):
+        plain = ["compare", *SMALL[:-1], "--overwrite", "--out", "out"]
+        self.assertIn("\nno network predicts better than mean: more --epochs",
+                      self.run_program(*plain, "--lr", 0, "--train-size", 400,
+                                       "--test-size", 400).err)
+        diverged = self.run_program(*plain, "--lr", 1e30)
+        self.assertIn("\ngeo_sparse: the loss was not finite in ", diverged.err)
+        self.assertIn("not finite", diverged.out)
+        self.assertNotIn("no network", diverged.err)
+
     def test_table_and_progress(self):
         done = self.run_program("compare", *SMALL[:-1], "--out", "out", "--match-tolerance", 0)
         self.assertEqual(done.status, 0)
@@ -294,6 +304,20 @@ class Compare(CliCase):
         done = self.run_program("compare", *small[:-1], "--data", "x.npy", "--target", "c.npy",
                                 "--out", "table")
         self.assertIn("test accuracy", done.out)
+        self.assertIn("x.npy: 43 rows to train, 5 for validation, 12 for testing; 6 inputs on a 2 x 3 "
+                      "grid; 3 classes\n", done.err)
+
+    def test_a_csv_whose_target_has_a_comma_in_its_name(self):
+        rows = self.write_data()
+        lines = ['a,b,"cost, net"'] + [f"{r[0]},{r[1]},{r[0] - r[1]}" for r in rows]
+        self.write("t.csv", "\n".join(lines) + "\n")
+        small = ["--depth", 1, "--k", 2, *SMALL[10:-1]]
+        done = self.run_program("compare", *small, "--data", "t.csv", "--target-column",
+                                "cost, net", "--out", "out")
+        self.assertEqual(done.status, 0, done.err)
+        self.assertIn("2 inputs on a 1 x 2 grid; 1 target (cost, net)\n", done.err)
+        manifest = json.loads(self.read("out/manifest.json"))
+        self.assertEqual(manifest["target_columns"], ["cost, net"])
 
     # --- errors ---
     def test_values_out_of_range(self):

@@ -350,8 +350,14 @@ class Sweep(CliCase):
         self.quiet(out="whole")
         self.assertEqual(self.steady("s"), self.steady("whole"))
         self.assertEqual(self.read("s/manifest.json"), self.read("whole/manifest.json"))
-        self.quiet("--resume", "--seeds", 1)
+        err = self.sweep("--resume", "--seeds", 1).err
+        self.assertIn("2 cells of s are not in this grid; their results stay, the summary leaves "
+                      "them out\n", err)
         self.assertEqual({r["run_id"] for r in self.rows()}, set(IDS[1::2]))
+
+    def test_diverged_trainings_are_named(self):
+        err = self.sweep("--lr", 1e30, "--epochs", 3).err
+        self.assertIn(f"trainings, first {IDS[0]}: geo_sparse\n", err)
 
     def test_other_settings(self):
         self.quiet()
@@ -371,7 +377,7 @@ class Sweep(CliCase):
                            (["--precision", "f64"], 'precision: "f32", now "f64"')]:
             with self.subTest(args=args):
                 self.refused(*GRID, *TINY, "--out", "s", "--resume", *args,
-                             says=f"s: holds a sweep with other settings ({says})")
+                             says=f"s: holds a sweep with other settings ({says}); name another --out")
         self.quiet("--resume", "--threads", 2, "--jobs", 3)  # these do not matter
 
     def test_results_that_are_not_whole(self):
