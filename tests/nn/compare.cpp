@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "gradcheck.h"
 #include "nn/uniform.h"
@@ -392,4 +393,24 @@ TEST_CASE("compare: a run wants one of two losses") {
   options.loss.kind = LossKind::huber;
   CHECK_THROWS_WITH_AS(run_contender(*net, data, options, generator),
                        "run_contender: the loss must be mse or cross_entropy (huber)", Error);
+}
+
+TEST_CASE("compare: runs in two threads at once give the figures of one") {
+  const auto loss = [] {
+    const ComparisonData data = prepare(linear_task(), {});
+    TorchGenerator generator(0);
+    const auto net = make_network(grid_of_three(1), generator);
+    TrainOptions options;
+    options.epochs = 3;
+    options.batch_size = 16;
+    const double linear = reference_lines(data)[1].scores.test.loss;
+    return run_contender(*net, data, options, generator).scores.test.loss + linear;
+  };
+  const double alone = loss();
+  double together[2] = {};
+  {
+    std::jthread first([&] { together[0] = loss(); }), second([&] { together[1] = loss(); });
+  }
+  CHECK(together[0] == alone);
+  CHECK(together[1] == alone);
 }
