@@ -1,6 +1,5 @@
 // sinew bench: time of ops, modules and training steps, and how near they come to what the device
 // can do. Cases: bench.h; their costs: bench_cost.h.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
 #include <memory>
@@ -154,28 +153,22 @@ constexpr const char* help =
 
 }  // namespace
 
-void add_bench(CLI::App& app) {
+void add_bench(Flags& program) {
   const auto b = std::make_shared<Bench>();
-  CLI::App* sub =
-      add_command(app, "bench", "Time ops, modules and training steps", help, [b] { run(*b); });
-  sub->add_option("--filter", b->filter,
-                  "only cases whose name contains this text; several: any of them")
-      ->allow_extra_args(false)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  sub->add_flag("--list", b->list, "print the names of the cases and end");
-  sub->add_option("--rounds", b->budget.rounds, "rounds of calls per case")
-      ->capture_default_str()
-      ->check(above_zero())
-      ->check(CLI::Range(int64_t{1}, int64_t{10000}));
-  sub->add_option("--seconds", b->budget.seconds,
-                  "time per case in s, all rounds together; each makes at least one call")
-      ->capture_default_str()
-      ->check(CLI::Validator(check_seconds, "FLOAT in (0, 3600]"));
-  sub->add_flag("--quick", b->quick, "tiny sizes: shows that every case runs, not how fast");
-  sub->add_option("--json", b->json,
-                  "write the results to this file too, also of a run that is stopped");
-  sub->add_option("--compare", b->compare, "JSON of an earlier run: show old / new of each case");
-  add_run_flags(*sub, b->run);
+  Flags flags =
+      program.add_command("bench", "Time ops, modules and training steps", help, [b] { run(*b); });
+  flags.add("--filter", b->filter,
+            "only cases whose name contains this text; several: any of them");
+  flags.add("--list", b->list, "print the names of the cases and end");
+  flags.add("--rounds", b->budget.rounds, "rounds of calls per case").above_zero().range(1, 10000);
+  flags
+      .add("--seconds", b->budget.seconds,
+           "time per case in s, all rounds together; each makes at least one call")
+      .check(check_seconds, "FLOAT in (0, 3600]");
+  flags.add("--quick", b->quick, "tiny sizes: shows that every case runs, not how fast");
+  flags.add("--json", b->json, "write the results to this file too, also of a run that is stopped");
+  flags.add("--compare", b->compare, "JSON of an earlier run: show old / new of each case");
+  add_run_flags(flags, b->run);
 }
 
 }  // namespace sinew::tools

@@ -37,8 +37,9 @@ THIRD_PARTY = {"Eigen/": "eigen", "unsupported/Eigen/": "eigen", "xsimd/": "xsim
                "doctest": "doctest", "cuda": "cuda", "cublas": "cuda", "cub/": "cuda",
                "mma.h": "cuda", "cooperative_groups": "cuda"}
 MODEL_LIBRARIES = {"eigen", "json", "zlib", "stb"}  # one of them per .cpp
-USER_LIBRARIES = {"tools": {"cli", "json"}, "examples": {"cli", "json", "stb"},
+USER_LIBRARIES = {"tools": {"json"}, "examples": {"cli", "json", "stb"},
                   "tests": {"doctest", "json", "zlib", "stb"}}
+FLAGS = "tools/flags.cpp"  # all that the program has of CLI11, which takes seconds to compile
 # Standard headers in kernels: nothing whose inline functions two instruction-set levels could share.
 KERNEL_STD = {"cfloat", "climits", "cmath", "cstddef", "cstdint", "cstring", "limits",
               "type_traits", "utility", "immintrin.h"}
@@ -150,6 +151,8 @@ def project_finding(file, target, name):
 
 
 def allowed_libraries(file):
+    if file.path == FLAGS:
+        return {"cli"}
     if LAYERS[file.layer] == "users":
         return USER_LIBRARIES.get(file.path.split("/")[0], set())
     if file.cuda:

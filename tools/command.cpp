@@ -3,11 +3,9 @@
 
 #include <sys/stat.h>
 #include <unistd.h>
-#include <CLI/CLI.hpp>
 
 #include <atomic>
 #include <cerrno>
-#include <charconv>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
@@ -25,21 +23,6 @@ std::atomic<int> caught = 0;  // lock-free: also for a signal handler, and for e
 extern "C" void on_signal(int signal) {
   if (caught.exchange(signal) != 0) _exit(128 + signal);
 }
-
-std::string refuse(const char* instead) {
-  throw CLI::ValidationError("--dtype float16 and --amp-dtype float16 are not supported; use " +
-                             std::string(instead));
-}
-
-// Without "{false}" behind the negative form of a switch.
-class Help : public CLI::Formatter {
-  std::string make_option_name(const CLI::Option* option, bool positional) const override {
-    std::string name = CLI::Formatter::make_option_name(option, positional);
-    const std::string noise = "{false}";
-    const auto at = name.find(noise);
-    return at == std::string::npos ? name : name.erase(at, noise.size());
-  }
-};
 
 }  // namespace
 
@@ -65,67 +48,50 @@ void catch_signals() {
   sigaction(SIGTERM, &action, nullptr);
 }
 
-void add_run_flags(CLI::App& sub, RunFlags& flags) {
-  sub.add_option("--device", flags.device, "auto (cuda where usable), cpu or cuda")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
-  sub.add_option("--threads", flags.threads, "CPU threads; default: the processors it may use")
-      ->check(CLI::Range(1, 1024));
-  sub.add_option("--isa", flags.isa, "instruction set: auto, generic, avx2 or avx512")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"auto", "generic", "avx2", "avx512"}));
-  const auto set_precision = [&flags](const std::string& precision) {
-    if (!flags.asked_precision.empty() && flags.asked_precision != precision)
-      throw CLI::ValidationError("the precision is given as " + flags.asked_precision + " and as " +
-                                 precision);
-    flags.precision = flags.asked_precision = precision;
+void add_run_flags(Flags& flags, RunFlags& run) {
+  flags.add("--device", run.device, "auto (cuda where usable), cpu or cuda")
+      .one_of({"auto", "cpu", "cuda"});
+  flags.add("--threads", run.threads, "CPU threads; default: the processors it may use")
+      .range(1, 1024);
+  flags.add("--isa", run.isa, "instruction set: auto, generic, avx2 or avx512")
+      .one_of({"auto", "generic", "avx2", "avx512"});
+  const auto set_precision = [&run](const std::string& precision) {
+    if (!run.asked_precision.empty() && run.asked_precision != precision)
+      throw Error("the precision is given as " + run.asked_precision + " and as " + precision);
+    run.precision = run.asked_precision = precision;
   };
-  sub.add_option_function<std::string>("--precision", set_precision,
-                                       "f32; f64 on the CPU; tf32 or bf16 on cuda")
-      ->default_str("f32")
-      ->check(CLI::IsMember({"f32", "tf32", "bf16", "f64"}));
-  sub.add_option("--graph", flags.graph, "record steps once and replay them: auto, on or off")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"auto", "on", "off"}));
-  sub.add_flag("--quiet", flags.quiet, "print nothing but errors");
+  flags.add("--precision", set_precision, "f32; f64 on the CPU; tf32 or bf16 on cuda")
+      .shown("f32")
+      .one_of({"f32", "tf32", "bf16", "f64"});
+  flags.add("--graph", run.graph, "record steps once and replay them: auto, on or off")
+      .one_of({"auto", "on", "off"});
+  flags.add("--quiet", run.quiet, "print nothing but errors");
 
-  const auto set = [set_precision](const char* precision) {
-    return [set_precision, precision](std::int64_t) { set_precision(precision); };
-  };
   const char* aliases = "Other names";
-  sub.add_flag_function("--amp", set("bf16"), "= --precision bf16")->group(aliases);
-  sub.add_flag_function("--tf32", set("tf32"), "= --precision tf32")->group(aliases);
-  sub.add_option_function<std::string>(
-         "--dtype",
-         [set_precision](const std::string& type) {
-           set_precision(type == "float32"    ? "f32"
-                         : type == "float64"  ? "f64"
-                         : type == "bfloat16" ? "bf16"
-                                              : refuse("--precision bf16"));
-         },
-         "float32, float64, bfloat16 = --precision f32, f64, bf16")
-      ->check(CLI::IsMember({"float32", "float64", "bfloat16", "float16"}))
-      ->group(aliases);
-  sub.add_option_function<std::string>(
-         "--amp-dtype",
-         [](const std::string& type) {
-           if (type == "float16") refuse("--amp, which is bfloat16");
-         },
-         "bfloat16, the only type of --amp")
-      ->check(CLI::IsMember({"bfloat16", "float16"}))
-      ->group(aliases);
-  const auto meaningless = [&](const std::string& flag, const char* instead) {
-    sub.add_option_function<std::string>(
-           flag,
-           [flag, instead](const std::string&) {
-             throw CLI::ValidationError(flag + " has no meaning here: " + instead);
-           })
-        ->expected(0, 1)
-        ->group("");
+  const auto set = [=](const char* precision) { return [=] { set_precision(precision); }; };
+  flags.add("--amp", set("bf16"), "= --precision bf16").group(aliases);
+  flags.add("--tf32", set("tf32"), "= --precision tf32").group(aliases);
+  const auto no_float16 = [](const std::string& type, const char* instead) {
+    if (type == "float16")
+      throw Error("--dtype float16 and --amp-dtype float16 are not supported; use " +
+                  std::string(instead));
   };
+  const auto set_type = [=](const std::string& type) {
+    no_float16(type, "--precision bf16");
+    set_precision(type == "float32" ? "f32" : type == "float64" ? "f64" : "bf16");
+  };
+  flags.add("--dtype", set_type, "float32, float64, bfloat16 = --precision f32, f64, bf16")
+      .one_of({"float32", "float64", "bfloat16", "float16"})
+      .group(aliases);
+  const auto set_amp_type = [=](const std::string& type) {
+    no_float16(type, "--amp, which is bfloat16");
+  };
+  flags.add("--amp-dtype", set_amp_type, "bfloat16, the only type of --amp")
+      .one_of({"bfloat16", "float16"})
+      .group(aliases);
   for (const char* flag : {"--compile", "--compile-backend", "--compile-mode"})
-    meaningless(flag, "nothing is compiled; --graph records steps");
-  meaningless("--num-workers", "data are in memory; --threads sets the CPU threads");
+    flags.refuse(flag, "nothing is compiled; --graph records steps");
+  flags.refuse("--num-workers", "data are in memory; --threads sets the CPU threads");
 }
 
 bool RunFlags::use_cuda() const {
@@ -154,39 +120,6 @@ void RunFlags::apply() const {
 
 DType RunFlags::data_type() const { return precision == "f64" ? DType::f64 : DType::f32; }
 DType RunFlags::network_type() const { return precision == "bf16" ? DType::bf16 : data_type(); }
-
-CLI::App* add_command(CLI::App& app, const char* name, const char* what, const char* example,
-                      const std::function<void()>& run) {
-  CLI::App* sub = app.add_subcommand(name, what);
-  sub->formatter(std::make_shared<Help>());
-  sub->footer("Example: " + std::string(example));
-  sub->callback(run);
-  sub->option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
-  return sub;
-}
-
-CLI::Option* add_switch(CLI::App& sub, const std::string& name, bool& value, const char* what) {
-  const std::string shown = std::string(what) + (value ? " [on]" : " [off]");
-  return sub.add_flag("--" + name + ",!--no-" + name, value, shown);
-}
-
-namespace {
-
-CLI::Validator whole_above(int64_t least, const char* needs) {
-  const auto check = [=](const std::string& text) {
-    int64_t value = 0;
-    const char* end = text.data() + text.size();
-    const auto parsed = std::from_chars(text.data(), end, value);
-    const bool ok = parsed.ec == std::errc() && parsed.ptr == end && value >= least;
-    return ok ? "" : "needs " + std::string(needs) + " (" + text + ")";
-  };
-  return {check, "", needs};
-}
-
-}  // namespace
-
-CLI::Validator whole_number() { return whole_above(INT64_MIN, "a whole number of 64 bits"); }
-CLI::Validator above_zero() { return whole_above(1, "a whole number above 0"); }
 
 void print(const RunFlags& flags, const std::string& text) {
   if (flags.quiet) return;

@@ -1,20 +1,13 @@
-// What every subcommand of the program `sinew` shares: its flags, its errors and exit statuses,
-// signals.
+// What every subcommand of the program `sinew` shares: flags, errors and exit statuses, signals.
 //
 // A subcommand first reads and checks all its input (a failure there is exit status 2), then calls
 // work_starts() and works (a failure there is exit status 1).
 #pragma once
-#include <functional>
 #include <string>
 
+#include "flags.h"
 #include "sinew/dtype.h"
 #include "sinew/error.h"
-
-namespace CLI {  // CLI11, which takes seconds to compile: included where flags are added
-class App;
-class Option;
-class Validator;
-}  // namespace CLI
 
 namespace sinew::tools {
 
@@ -30,6 +23,7 @@ struct Stopped : Error {  // exit status 128 + stop_signal()
   explicit Stopped(const std::string& saved = "");
 };
 
+// What the flags of every subcommand say.
 struct RunFlags {
   std::string device = "auto", isa = "auto", precision = "f32", graph = "auto";
   std::string asked_precision;  // by any of its flags
@@ -45,17 +39,7 @@ struct RunFlags {
 };
 // --device, --threads, --isa, --precision, --graph, --quiet, the reference's names for them, and a
 // refusal of its flags that mean nothing here.
-void add_run_flags(CLI::App& sub, RunFlags& flags);
-
-// A subcommand that calls `run`; its help ends with an example.
-CLI::App* add_command(CLI::App& app, const char* name, const char* what, const char* example,
-                      const std::function<void()>& run);
-// --NAME/--no-NAME, shown with its default.
-CLI::Option* add_switch(CLI::App& sub, const std::string& name, bool& value, const char* what);
-
-// For ->check(): what int64_t holds, and of that what is above 0. (CLI11 alone takes the nearest.)
-CLI::Validator whole_number();
-CLI::Validator above_zero();
+void add_run_flags(Flags& flags, RunFlags& run);
 
 // Results on stdout unless --quiet; throws if they cannot be written.
 void print(const RunFlags& flags, const std::string& text);
@@ -77,15 +61,15 @@ auto about(const std::string& source, const F& f) {
 // Throws unless a file of this name can be made or replaced, before there is anything to write.
 void require_writable(const std::string& path);
 
-void add_train(CLI::App& app);
-void add_predict(CLI::App& app);
-void add_evaluate(CLI::App& app);
-void add_compare(CLI::App& app);
-void add_sweep(CLI::App& app);
-void add_params(CLI::App& app);
-void add_info(CLI::App& app);
-void add_bench(CLI::App& app);
-void add_micro(CLI::App& app);
-void add_report(CLI::App& app);
+void add_train(Flags& program);
+void add_predict(Flags& program);
+void add_evaluate(Flags& program);
+void add_compare(Flags& program);
+void add_sweep(Flags& program);
+void add_params(Flags& program);
+void add_info(Flags& program);
+void add_bench(Flags& program);
+void add_micro(Flags& program);
+void add_report(Flags& program);
 
 }  // namespace sinew::tools

@@ -1,5 +1,4 @@
 // sinew compare: a geo-sparse network and dense ones of matched size on one task, or on data files.
-#include <CLI/CLI.hpp>
 #include <cinttypes>
 #include <filesystem>
 
@@ -16,7 +15,7 @@ using Json = nlohmann::ordered_json;
 
 class Compare {
  public:
-  void add_to(CLI::App& sub);
+  void add_to(Flags& flags);
   void run();
 
  private:
@@ -31,34 +30,33 @@ class Compare {
   bool overwrite_ = false;
 };
 
-void Compare::add_to(CLI::App& sub) {
-  flags_.add_to(sub, ComparisonFlags::Of::one);
+void Compare::add_to(Flags& flags) {
+  flags_.add_to(flags, ComparisonFlags::Of::one);
   const char* group = "Data files in place of a task";
-  add_data_flags(sub, data_);
-  sub.get_option("--data")->required(false)->excludes(sub.get_option("--task"));
-  for (const char* flag : {"--data", "--target", "--target-column", "--idx-scale"})
-    sub.get_option(flag)->group(group);
-  for (const char* flag : {"--train-size", "--test-size"})
-    sub.get_option("--data")->excludes(sub.get_option(flag));
-  auto* fraction = sub.add_option("--test-fraction", test_fraction_,
-                                  "of the rows of --data, drawn with --seed, for testing")
-                       ->capture_default_str()
-                       ->group(group);
-  auto* test = sub.add_option("--test-data", test_data_, "rows for testing")
-                   ->excludes(fraction)
-                   ->group(group);
-  auto* test_target = sub.add_option("--test-target", test_target_, "their targets")->group(group);
-  test_target->needs(test);
-  for (auto* option : {fraction, test}) option->needs(sub.get_option("--data"));
-  sub.add_option("--loss", loss_,
-                 "mse or cross_entropy; default: cross_entropy for an integer target, else mse")
-      ->check(CLI::IsMember({"mse", "cross_entropy"}))
-      ->needs(sub.get_option("--data"))
-      ->group(group);
-  sub.add_option("--out", out_, "folder for manifest.json, results.json and summary.csv")
-      ->default_str("reports/geo_sparse/DATE_TIME");
-  sub.add_flag("--overwrite", overwrite_, "replace the comparison in --out");
-  add_run_flags(sub, run_);
+  const Flag data = add_data_flags(flags, data_);
+  for (const char* name : {"--data", "--target", "--target-column", "--idx-scale"})
+    flags.get(name).group(group);
+  for (const char* name : {"--task", "--train-size", "--test-size"}) flags.get(name).excludes(data);
+  const Flag fraction = flags
+                            .add("--test-fraction", test_fraction_,
+                                 "of the rows of --data, drawn with --seed, for testing")
+                            .needs(data)
+                            .group(group);
+  const Flag test = flags.add("--test-data", test_data_, "rows for testing")
+                        .excludes(fraction)
+                        .needs(data)
+                        .group(group);
+  flags.add("--test-target", test_target_, "their targets").needs(test).group(group);
+  flags
+      .add("--loss", loss_,
+           "mse or cross_entropy; default: cross_entropy for an integer target, else mse")
+      .one_of({"mse", "cross_entropy"})
+      .needs(data)
+      .group(group);
+  flags.add("--out", out_, "folder for manifest.json, results.json and summary.csv")
+      .shown("reports/geo_sparse/DATE_TIME");
+  flags.add("--overwrite", overwrite_, "replace the comparison in --out");
+  add_run_flags(flags, run_);
 }
 
 // Completes the network and the loss by what the files hold.
@@ -235,13 +233,13 @@ void Compare::run() {
 
 }  // namespace
 
-void add_compare(CLI::App& app) {
+void add_compare(Flags& program) {
   const auto compare = std::make_shared<Compare>();
-  CLI::App* sub =
-      add_command(app, "compare", "Compare a geo-sparse network with dense ones of the same size",
-                  "sinew compare --shape 8x8 --task sine --epochs 5 --out report",
-                  [compare] { compare->run(); });
-  compare->add_to(*sub);
+  Flags flags = program.add_command("compare",
+                                    "Compare a geo-sparse network with dense ones of the same size",
+                                    "sinew compare --shape 8x8 --task sine --epochs 5 --out report",
+                                    [compare] { compare->run(); });
+  compare->add_to(flags);
 }
 
 }  // namespace sinew::tools

@@ -2,7 +2,6 @@
 // work.
 #include "comparison_flags.h"
 
-#include <CLI/CLI.hpp>
 #include <cmath>
 
 #include "sinew/error.h"
@@ -23,51 +22,46 @@ std::vector<std::string> split_list(const std::string& flag, const std::string& 
   return out;
 }
 
-void ComparisonFlags::add_to(CLI::App& sub, Of of) {
+void ComparisonFlags::add_to(Flags& flags, Of of) {
   // What the data and the baselines decide, and what is the grid of a sweep.
   std::vector<std::string> without = {"model", "input_dim", "output_dim", "hidden_dim"};
   if (of == Of::grid) without.insert(without.end(), {"shape", "depth", "k", "activation_type"});
-  network_.add_to(sub, without);
+  network_.add_to(flags, without);
   const char* group = "Comparison";
-  const auto number = [&](const char* flag, auto& value, const char* what) {
-    return sub.add_option(flag, value, what)->capture_default_str()->group(group);
+  const auto value = [&](const char* name, auto& variable, const char* what) {
+    return flags.add(name, variable, what).group(group);
   };
-  const auto positive = [&](const char* flag, int64_t& value, const char* what) {
-    return number(flag, value, what)->check(above_zero());
+  const auto positive = [&](const char* name, int64_t& variable, const char* what) {
+    value(name, variable, what).above_zero();
   };
-  number("--task", task_, "sine, mixed, teacher_relu or teacher_tanh");
-  number("--baselines", baselines_,
-         "of dense_resrelu, dense_respsann, dense_relu, dense_psann, or none");
+  value("--task", task_, "sine, mixed, teacher_relu or teacher_tanh");
+  value("--baselines", baselines_,
+        "of dense_resrelu, dense_respsann, dense_relu, dense_psann, or none");
   positive("--train-size", train_size_, "rows of the task for training and validation");
   positive("--test-size", test_size_, "rows of the task for testing");
-  number("--val-fraction", val_fraction_, "of the training rows; 0: no validation");
-  add_switch(sub, "scale-x", scale_x_, "inputs to mean 0, deviation 1 of the training rows")
-      ->group(group);
-  add_switch(sub, "scale-y", scale_y_, "the same for targets; figures are of values before")
-      ->group(group);
+  value("--val-fraction", val_fraction_, "of the training rows; 0: no validation");
+  flags.add_switch("scale-x", scale_x_, "inputs to mean 0, deviation 1 of the training rows")
+      .group(group);
+  flags.add_switch("scale-y", scale_y_, "the same for targets; figures are of values before")
+      .group(group);
   positive("--epochs", epochs_, "passes over the training rows");
   positive("--batch-size", batch_size_, "rows per step");
-  number("--lr", lr_, "learning rate of AdamW");
-  number("--weight-decay", weight_decay_, "of AdamW");
-  sub.add_option("--dense-depth", dense_depth_,
-                 "blocks, or hidden layers, of the dense networks; default: --depth")
-      ->check(above_zero())
-      ->group(group);
+  value("--lr", lr_, "learning rate of AdamW");
+  value("--weight-decay", weight_decay_, "of AdamW");
+  positive("--dense-depth", dense_depth_,
+           "blocks, or hidden layers, of the dense networks; default: --depth");
   positive("--dense-max-width", dense_max_width_, "widest dense network that is tried");
-  number("--match-tolerance", match_tolerance_,
-         "a dense network whose number of parameters is further off is reported");
-  sub.add_flag("--fresh-seed-per-model", fresh_seed_,
-               "seed the generator anew for each model, so that none depends on those before it")
-      ->group(group);
+  value("--match-tolerance", match_tolerance_,
+        "a dense network whose number of parameters is further off is reported");
+  value("--fresh-seed-per-model", fresh_seed_,
+        "seed the generator anew for each model, so that none depends on those before it");
   if (of == Of::grid) return;
-  sub.get_option("--shape")->default_str("4x4, or of the data");
-  number("--seed", seed_, "of data, split, connectivity, weights and batch order")
-      ->check(whole_number());
-  number("--timing-warmup-steps", timing_warmup_steps_,
-         "steps of an epoch that step_time_ms_mean leaves out")
-      ->check(CLI::NonNegativeNumber);
-  number("--timing-epochs", timing_epochs_, "epochs that step_time_ms_mean covers")
-      ->check(CLI::NonNegativeNumber);
+  flags.get("--shape").shown("4x4, or of the data");
+  value("--seed", seed_, "of data, split, connectivity, weights and batch order").whole_number();
+  value("--timing-warmup-steps", timing_warmup_steps_,
+        "steps of an epoch that step_time_ms_mean leaves out")
+      .not_negative();
+  value("--timing-epochs", timing_epochs_, "epochs that step_time_ms_mean covers").not_negative();
 }
 
 ComparisonSettings ComparisonFlags::settings(const RunFlags& run) const {

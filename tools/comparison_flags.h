@@ -13,7 +13,7 @@ class ComparisonFlags {
   // Of a sweep all but --shape, --depth, --k, --activation, --seed, which are its grid, and but
   // --timing-*.
   enum class Of : uint8_t { one, grid };
-  void add_to(CLI::App& sub, Of of);
+  void add_to(Flags& flags, Of of);
   // Throws for values that make no sense. Of a grid the cell's shape, depth, k, activation and seed
   // are left to be set.
   ComparisonSettings settings(const RunFlags& run) const;

@@ -2,7 +2,6 @@
 // targets, checks of rows and values. Public contract: what X and T may be stands in dataset.h.
 #include "dataset.h"
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -217,23 +216,24 @@ std::vector<int32_t> stored_targets(const std::string& path, const File& file,
 
 }  // namespace
 
-void add_value_flags(CLI::App& sub, DataFlags& flags) {
-  sub.add_option("--idx-scale", flags.idx_scale, "bytes of IDX images: unit (0 to 1) or none")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"unit", "none"}));
-  sub.add_flag("--allow-nonfinite", flags.allow_nonfinite, "accept NaN and infinity in data");
+void add_value_flags(Flags& flags, DataFlags& data) {
+  flags.add("--idx-scale", data.idx_scale, "bytes of IDX images: unit (0 to 1) or none")
+      .one_of({"unit", "none"});
+  flags.add("--allow-nonfinite", data.allow_nonfinite, "accept NaN and infinity in data");
 }
 
-void add_data_flags(CLI::App& sub, DataFlags& flags) {
-  sub.add_option("--data", flags.data, "inputs (N, n) or (N, H, W): NPY, IDX or CSV, or their .gz")
-      ->required();
-  auto* target = sub.add_option("--target", flags.target,
+Flag add_data_flags(Flags& flags, DataFlags& data) {
+  const Flag inputs =
+      flags.add("--data", data.data, "inputs (N, n) or (N, H, W): NPY, IDX or CSV, or their .gz");
+  const Flag target = flags.add("--target", data.target,
                                 "targets (N) or (N, outputs); default: columns of the CSV --data");
-  sub.add_option("--target-column", flags.target_column,
-                 "of the CSV --data: NAME or INDEX from 0, several with commas; default: the "
-                 "column label, target or y, else the last one")
-      ->excludes(target);
-  add_value_flags(sub, flags);
+  flags
+      .add("--target-column", data.target_column,
+           "of the CSV --data: NAME or INDEX from 0, several with commas; default: the "
+           "column label, target or y, else the last one")
+      .excludes(target);
+  add_value_flags(flags, data);
+  return inputs;
 }
 
 Dataset read_dataset(const DataFlags& flags, DType dtype, const ColumnNames& stored) {

@@ -6,11 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "flags.h"
 #include "sinew/tensor.h"
-
-namespace CLI {
-class App;
-}
 
 namespace sinew::tools {
 
@@ -21,9 +18,9 @@ struct DataFlags {
   const std::string& target_file() const { return target.empty() ? data : target; }
 };
 // --idx-scale, --allow-nonfinite; of every subcommand that reads data.
-void add_value_flags(CLI::App& sub, DataFlags& flags);
-// The above, --data (required), --target, --target-column.
-void add_data_flags(CLI::App& sub, DataFlags& flags);
+void add_value_flags(Flags& flags, DataFlags& data);
+// The above, --target, --target-column, and --data, which is returned.
+Flag add_data_flags(Flags& flags, DataFlags& data);
 
 // Of CSV files with a header, else empty.
 struct ColumnNames {

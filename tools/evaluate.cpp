@@ -1,5 +1,4 @@
 // sinew evaluate: a model's figures of merit on data with known targets. Formulas: metrics.h.
-#include <CLI/CLI.hpp>
 #include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -101,18 +100,16 @@ void run(const Evaluate& e) {
 
 }  // namespace
 
-void add_evaluate(CLI::App& app) {
+void add_evaluate(Flags& program) {
   const auto e = std::make_shared<Evaluate>();
-  CLI::App* sub =
-      add_command(app, "evaluate", "Measure a trained model on data with known targets",
-                  "sinew evaluate --model run --data x.npy --target t.npy", [e] { run(*e); });
-  sub->add_option("--model", e->model.model, "folder of a trained model")->required();
-  add_data_flags(*sub, e->data);
-  sub->add_option("--batch-size", e->batch_size, "rows at once")
-      ->capture_default_str()
-      ->check(above_zero());
-  sub->add_flag("--json", e->json, "print JSON");
-  add_run_flags(*sub, e->run);
+  Flags flags = program.add_command(
+      "evaluate", "Measure a trained model on data with known targets",
+      "sinew evaluate --model run --data x.npy --target t.npy", [e] { run(*e); });
+  flags.add("--model", e->model.model, "folder of a trained model").required();
+  add_data_flags(flags, e->data).required();
+  flags.add("--batch-size", e->batch_size, "rows at once").above_zero();
+  flags.add("--json", e->json, "print JSON");
+  add_run_flags(flags, e->run);
 }
 
 }  // namespace sinew::tools

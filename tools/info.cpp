@@ -1,5 +1,4 @@
 // sinew info: what this build and this machine are.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
 #include <string>
@@ -49,12 +48,12 @@ void show(const Info& info) {
 
 }  // namespace
 
-void add_info(CLI::App& app) {
+void add_info(Flags& program) {
   const auto info = std::make_shared<Info>();
-  CLI::App* sub = add_command(app, "info", "Show version, build, processor, memory and devices",
-                              "sinew info --json", [info] { show(*info); });
-  sub->add_flag("--json", info->json, "print JSON");
-  add_run_flags(*sub, info->run);
+  Flags flags = program.add_command("info", "Show version, build, processor, memory and devices",
+                                    "sinew info --json", [info] { show(*info); });
+  flags.add("--json", info->json, "print JSON");
+  add_run_flags(flags, info->run);
 }
 
 }  // namespace sinew::tools

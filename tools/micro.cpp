@@ -1,5 +1,4 @@
 // sinew micro: how long one geo-sparse layer and one block take, forward and with gradients.
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <memory>
 
@@ -123,39 +122,35 @@ constexpr const char* help =
     "in sinew bench: shares are of a large copy and a large matrix product, measured first. What\n"
     "fits into a cache can move more than the copy. --graph auto measures both ways.";
 
-CLI::Validator count_from(int64_t least) { return CLI::Range(least, int64_t{1000000000}); }
+constexpr int64_t most = 1000000000;  // calls
 
 }  // namespace
 
-void add_micro(CLI::App& app) {
+void add_micro(Flags& program) {
   const auto m = std::make_shared<Micro>();
-  CLI::App* sub =
-      add_command(app, "micro", "Time a geo-sparse layer and block", help, [m] { run(*m); });
-  m->network.add_to(*sub);
-  for (const char* flag : {"--model", "--depth", "--drop-path-max", "--compute-mode", "--input-dim",
-                           "--output-dim", "--hidden-dim"})
-    sub->remove_option(sub->get_option(flag));
-  sub->get_option("--shape")->default_str("8x8");
-  sub->get_option("--activation")->default_str("relu");
-  sub->get_option("--net-seed")->default_str("of --seed");
+  Flags flags =
+      program.add_command("micro", "Time a geo-sparse layer and block", help, [m] { run(*m); });
+  m->network.add_to(flags, {"model", "depth", "drop_path_max", "compute_mode", "input_dim",
+                            "output_dim", "hidden_dim"});
+  flags.get("--shape").shown("8x8");
+  flags.get("--activation").shown("relu");
+  flags.get("--net-seed").shown("of --seed");
   MicroSettings& s = m->settings;
-  sub->add_option("--compute-mode", m->compute_mode,
-                  "gather, scatter or auto: both; they run one kernel")
-      ->default_str("gather")
-      ->check(CLI::IsMember({"gather", "scatter", "auto"}));
+  flags.add("--compute-mode", m->compute_mode, "gather, scatter or auto: both; they run one kernel")
+      .shown("gather")
+      .one_of({"gather", "scatter", "auto"});
   const auto number = [&](const char* flag, int64_t& value, const char* what) {
-    return sub->add_option(flag, value, what)->capture_default_str();
+    return flags.add(flag, value, what);
   };
-  number("--batch-size", s.batch_size, "rows of the input")->check(above_zero());
-  number("--steps", s.steps, "timed calls of each line")->check(above_zero())->check(count_from(1));
+  number("--batch-size", s.batch_size, "rows of the input").above_zero();
+  number("--steps", s.steps, "timed calls of each line").above_zero().range(1, most);
   number("--warmup", s.warmup, "calls before the timed ones; at least 3 are made")
-      ->check(whole_number())
-      ->check(count_from(0));
-  number("--seed", s.seed, "of weights, input and index tables")->check(whole_number());
-  add_switch(*sub, "ceilings", s.ceilings, "measure copy and matrix product, for the shares");
-  sub->add_option("--out", m->out, "new folder of the results")
-      ->default_str("reports/geo_sparse_micro/TIME");
-  add_run_flags(*sub, m->run);
+      .whole_number()
+      .range(0, most);
+  number("--seed", s.seed, "of weights, input and index tables").whole_number();
+  flags.add_switch("ceilings", s.ceilings, "measure copy and matrix product, for the shares");
+  flags.add("--out", m->out, "new folder of the results").shown("reports/geo_sparse_micro/TIME");
+  add_run_flags(flags, m->run);
 }
 
 }  // namespace sinew::tools

@@ -2,7 +2,6 @@
 // the library, which knows keys, types and ranges.
 #include "network_flags.h"
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
@@ -55,39 +54,37 @@ void fit_shape(NetworkConfig& c, int64_t features, const std::vector<int64_t>& g
 
 }  // namespace
 
-struct NetworkFlags::Flag {
+struct NetworkFlags::Key {
   const char *names, *key;  // names: with commas; of a truth without --
   Kind kind;
   const char *value, *what;  // the default
 };
 
-void NetworkFlags::add_flag(CLI::App& sub, const Flag& flag) {
-  const std::string names = flag.names;
+void NetworkFlags::add_value(Flags& flags, const Key& key) {
+  const std::string names = key.names;
   const std::string name = names.substr(0, names.find(','));
-  const auto set = [this, name, key = flag.key, kind = flag.kind](const std::string& text) {
-    members_.push_back({name, "{\"" + std::string(key) + "\": " + json_of(name, kind, text) + "}"});
+  const auto set = [this, name, key](const std::string& text) {
+    members_.push_back(
+        {name, "{\"" + std::string(key.key) + "\": " + json_of(name, key.kind, text) + "}"});
   };
-  sub.add_option_function<std::string>(names, set, flag.what)
-      ->default_str(flag.value)
-      ->type_name(flag.kind == Kind::number ? "NUMBER"
-                  : flag.kind == Kind::json ? "JSON"
-                                            : "TEXT")
-      ->group("Network");
+  flags.add(names, set, key.what)
+      .shown(key.value)
+      .type(key.kind == Kind::number ? "NUMBER"
+            : key.kind == Kind::json ? "JSON"
+                                     : "TEXT")
+      .group("Network");
 }
 
-void NetworkFlags::add_truth(CLI::App& sub, const Flag& flag) {
-  const std::string name = flag.names;
-  const auto set = [this, name, key = flag.key](int64_t count) {
-    members_.push_back({(count > 0 ? "--" : "--no-") + name,
-                        "{\"" + std::string(key) + "\": " + (count > 0 ? "true" : "false") + "}"});
+void NetworkFlags::add_truth(Flags& flags, const Key& key) {
+  const auto set = [this, key](bool on) {
+    members_.push_back({(on ? "--" : "--no-") + std::string(key.names),
+                        "{\"" + std::string(key.key) + "\": " + (on ? "true" : "false") + "}"});
   };
-  sub.add_flag_function("--" + name + ",!--no-" + name, set,
-                        std::string(flag.what) + " [" + flag.value + "]")
-      ->group("Network");
+  flags.add_switch(key.names, set, std::string(key.what) + " [" + key.value + "]").group("Network");
 }
 
-void NetworkFlags::add_to(CLI::App& sub, const std::vector<std::string>& without) {
-  static constexpr Flag flags[] = {
+void NetworkFlags::add_to(Flags& flags, const std::vector<std::string>& without) {
+  static constexpr Key keys[] = {
       {"--model", "model", Kind::text, "geo_sparse", "geo_sparse, mlp or dense_residual"},
       {"--shape", "shape", Kind::text, "of the data", "grid of the features, HxW"},
       {"--depth", "depth", Kind::number, "4", "blocks, or hidden layers of mlp"},
@@ -121,10 +118,10 @@ void NetworkFlags::add_to(CLI::App& sub, const std::vector<std::string>& without
       {"distinct", "distinct", Kind::truth, "off",
        "k different inputs each; the window grows until there are"},
       {"--dilation", "dilation", Kind::number, "1", "factor of every offset"}};
-  sub.add_option("--config", file_, "JSON of the network; the flags below override its keys");
-  for (const Flag& flag : flags) {
-    if (std::find(without.begin(), without.end(), flag.key) != without.end()) continue;
-    flag.kind == Kind::truth ? add_truth(sub, flag) : add_flag(sub, flag);
+  flags.add("--config", file_, "JSON of the network; the flags below override its keys");
+  for (const Key& key : keys) {
+    if (std::find(without.begin(), without.end(), key.key) != without.end()) continue;
+    key.kind == Kind::truth ? add_truth(flags, key) : add_value(flags, key);
   }
 }
 

@@ -4,11 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "flags.h"
 #include "sinew/nn.h"
-
-namespace CLI {
-class App;
-}
 
 namespace sinew::tools {
 
@@ -16,19 +13,19 @@ class NetworkFlags {
  public:
   // --config, --model, --shape, --depth, --k, ... with their other names; without the flags of the
   // keys named.
-  void add_to(CLI::App& sub, const std::vector<std::string>& without = {});
+  void add_to(Flags& flags, const std::vector<std::string>& without = {});
   bool given() const { return !file_.empty() || !members_.empty(); }
   // The file over `base`, the flags over both; ranges are not checked (`checked` in nn.h does).
   // Throws Error that names the file or the flag.
   NetworkConfig config(const NetworkConfig& base) const;
 
  private:
-  struct Flag;
+  struct Key;
   struct Member {
     std::string flag, json;  // as given; an object with one key
   };
-  void add_flag(CLI::App& sub, const Flag& flag);
-  void add_truth(CLI::App& sub, const Flag& flag);
+  void add_value(Flags& flags, const Key& key);
+  void add_truth(Flags& flags, const Key& key);
   std::string file_;
   std::vector<Member> members_;
 };

@@ -1,6 +1,5 @@
 // sinew params: parameter counts of a network, by formula and as built, and dense networks of
 // matched size. Formulas: params.h; widths: compare.h.
-#include <CLI/CLI.hpp>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -102,14 +101,14 @@ void show(const Params& params) {
 
 }  // namespace
 
-void add_params(CLI::App& app) {
+void add_params(Flags& program) {
   const auto params = std::make_shared<Params>();
-  CLI::App* sub =
-      add_command(app, "params", "Count a network's parameters; match dense networks",
-                  "sinew params --shape 8x8 --k 8 --depth 4", [params] { show(*params); });
-  params->network.add_to(*sub);
-  sub->add_flag("--json", params->json, "print JSON");
-  add_run_flags(*sub, params->run);
+  Flags flags =
+      program.add_command("params", "Count a network's parameters; match dense networks",
+                          "sinew params --shape 8x8 --k 8 --depth 4", [params] { show(*params); });
+  params->network.add_to(flags);
+  flags.add("--json", params->json, "print JSON");
+  add_run_flags(flags, params->run);
 }
 
 }  // namespace sinew::tools

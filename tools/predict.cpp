@@ -1,5 +1,4 @@
 // sinew predict: a model's outputs for a file of inputs.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
 #include <memory>
@@ -89,32 +88,28 @@ void run(const Predict& p) {
 
 }  // namespace
 
-void add_predict(CLI::App& app) {
+void add_predict(Flags& program) {
   const auto p = std::make_shared<Predict>();
-  CLI::App* sub =
-      add_command(app, "predict", "Apply a trained network to a file of inputs",
-                  "sinew predict --model run --input x.npy --output y.npy", [p] { run(*p); });
-  auto* model = sub->add_option("--model", p->model.model, "folder of a trained model");
-  auto* config = sub->add_option("--config", p->model.config, "JSON of a network")->excludes(model);
-  auto* weights = sub->add_option("--weights", p->model.weights, "its state as safetensors")
-                      ->needs(config)
-                      ->excludes(model);
-  config->needs(weights);
-  add_switch(*sub, "strict", p->model.strict, "--weights may hold no other tensors")
-      ->needs(weights);
-  sub->add_option("--input", p->data.data,
-                  "inputs (N, n) or (N, H, W): NPY, IDX or CSV, or their .gz")
-      ->required();
-  sub->add_option("--output", p->output, "NPY, or CSV if the name ends in .csv")->required();
-  sub->add_option("--batch-size", p->batch_size, "rows at once")
-      ->capture_default_str()
-      ->check(above_zero());
-  sub->add_option("--output-kind", p->kind,
-                  "raw (outputs in the target's units), class (labels) or proba (softmax)")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"raw", "class", "proba"}));
-  add_value_flags(*sub, p->data);
-  add_run_flags(*sub, p->run);
+  Flags flags = program.add_command("predict", "Apply a trained network to a file of inputs",
+                                    "sinew predict --model run --input x.npy --output y.npy",
+                                    [p] { run(*p); });
+  Flag model = flags.add("--model", p->model.model, "folder of a trained model");
+  Flag config = flags.add("--config", p->model.config, "JSON of a network").excludes(model);
+  Flag weights = flags.add("--weights", p->model.weights, "its state as safetensors")
+                     .needs(config)
+                     .excludes(model);
+  config.needs(weights);
+  flags.add_switch("strict", p->model.strict, "--weights may hold no other tensors").needs(weights);
+  flags.add("--input", p->data.data, "inputs (N, n) or (N, H, W): NPY, IDX or CSV, or their .gz")
+      .required();
+  flags.add("--output", p->output, "NPY, or CSV if the name ends in .csv").required();
+  flags.add("--batch-size", p->batch_size, "rows at once").above_zero();
+  flags
+      .add("--output-kind", p->kind,
+           "raw (outputs in the target's units), class (labels) or proba (softmax)")
+      .one_of({"raw", "class", "proba"});
+  add_value_flags(flags, p->data);
+  add_run_flags(flags, p->run);
 }
 
 }  // namespace sinew::tools

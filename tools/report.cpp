@@ -1,5 +1,4 @@
 // sinew report: the results of a comparison or a sweep as one page of HTML, and as pictures.
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -66,16 +65,16 @@ void make_report(const Report& r) {
 
 }  // namespace
 
-void add_report(CLI::App& app) {
+void add_report(Flags& program) {
   const auto r = std::make_shared<Report>();
-  CLI::App* sub = add_command(app, "report", "Show results of compare or sweep as a page of HTML",
-                              "sinew report DIR --plots png,svg", [r] { make_report(*r); });
-  sub->add_option("DIR", r->folder, "folder of a comparison or of a sweep")->required();
-  sub->add_option("--out", r->out, "file of the page; default: DIR/report.html");
-  sub->add_option("--plots", r->plots, "also DIR/plots/*.png or *.svg by gnuplot: png, svg")
-      ->delimiter(',')
-      ->check(CLI::IsMember({"png", "svg"}));
-  add_run_flags(*sub, r->run);
+  Flags flags = program.add_command("report", "Show results of compare or sweep as a page of HTML",
+                                    "sinew report DIR --plots png,svg", [r] { make_report(*r); });
+  flags.add("DIR", r->folder, "folder of a comparison or of a sweep").required();
+  flags.add("--out", r->out, "file of the page; default: DIR/report.html");
+  flags.add("--plots", r->plots, "also DIR/plots/*.png or *.svg by gnuplot: png, svg")
+      .between_commas()
+      .one_of({"png", "svg"});
+  add_run_flags(flags, r->run);
 }
 
 }  // namespace sinew::tools

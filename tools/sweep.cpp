@@ -3,7 +3,6 @@
 //
 // Locks, so that two sweeps do not write to one folder: .sweep.lock, of shards shared and each with
 // one of its own; .manifest.lock while the manifest is compared and written.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
 #include <memory>
@@ -29,7 +28,7 @@ void plot(const RunFlags& run, const std::string& folder, const std::vector<Cell
 
 class SweepCommand {
  public:
-  void add_to(CLI::App& sub);
+  void add_to(Flags& flags);
   void run();
 
  private:
@@ -242,32 +241,31 @@ void SweepCommand::report() {
               printable(states_[failed[0]].fault, 1000));
 }
 
-void SweepCommand::add_to(CLI::App& sub) {
-  const auto add_list = [&](const char* flag, std::string& list, const char* what) {
-    sub.add_option(flag, list, what)->capture_default_str()->group("Grid");
+void SweepCommand::add_to(Flags& flags) {
+  const auto add_list = [&](const char* name, std::string& list, const char* what) {
+    flags.add(name, list, what).group("Grid");
   };
   add_list("--shapes", lists_.shapes, "grids of the features, HxW between commas");
   add_list("--depths", lists_.depths, "blocks, between commas");
   add_list("--ks", lists_.ks, "inputs that each feature of a layer reads, between commas");
   add_list("--activations", lists_.activations, "of the geo-sparse network, between commas");
   add_list("--seeds", lists_.seeds, "of data, split and networks, between commas");
-  sub.add_option("--out", out_, "folder of the sweep")
-      ->default_str("reports/geo_sparse_sweep/<local time>");
-  sub.add_flag("--resume", resume_, "go on in the folder: keep cells that are complete");
-  sub.add_flag("--dry-run", dry_run_, "print what would be done with each cell, touch nothing");
-  sub.add_flag("--plot", plot_, "draw summary_plot.png and summary_plot.svg with gnuplot");
-  sub.add_option("--progress-every", progress_every_, "a line of progress after so many cells")
-      ->capture_default_str()
-      ->check(above_zero());
-  sub.add_option("--jobs", jobs_,
-                 "cells at a time, each with 1 thread or --threads; default: as the processors "
-                 "allow, on cuda 1")
-      ->check(CLI::Range(1, 1024));
-  sub.add_option("--shard", shard_text_,
-                 "only cells i, i + n, i + 2 n, ..., for i/n counting from 0; slurm: the task's "
-                 "place in its array");
-  comparison_.add_to(sub, ComparisonFlags::Of::grid);
-  add_run_flags(sub, run_);
+  flags.add("--out", out_, "folder of the sweep").shown("reports/geo_sparse_sweep/<local time>");
+  flags.add("--resume", resume_, "go on in the folder: keep cells that are complete");
+  flags.add("--dry-run", dry_run_, "print what would be done with each cell, touch nothing");
+  flags.add("--plot", plot_, "draw summary_plot.png and summary_plot.svg with gnuplot");
+  flags.add("--progress-every", progress_every_, "a line of progress after so many cells")
+      .above_zero();
+  flags
+      .add("--jobs", jobs_,
+           "cells at a time, each with 1 thread or --threads; default: as the processors "
+           "allow, on cuda 1")
+      .range(1, 1024);
+  flags.add("--shard", shard_text_,
+            "only cells i, i + n, i + 2 n, ..., for i/n counting from 0; slurm: the task's "
+            "place in its array");
+  comparison_.add_to(flags, ComparisonFlags::Of::grid);
+  add_run_flags(flags, run_);
 }
 
 struct Merge {
@@ -306,26 +304,18 @@ void merge(const Merge& m) {
 
 }  // namespace
 
-void add_sweep(CLI::App& app) {
+void add_sweep(Flags& program) {
   const auto command = std::make_shared<SweepCommand>();
   const auto merging = std::make_shared<Merge>();
-  CLI::App* sub = add_command(app, "sweep", "Compare networks over a grid of sizes and seeds",
-                              "sinew sweep --shapes 8x8 --ks 4,8 --seeds 0,1,2 --out sweep", {});
-  CLI::App* merge_sub = add_command(*sub, "merge", "Sum up a sweep whose shards were run",
-                                    "sinew sweep merge sweep", [merging, sub] {
-                                      for (const CLI::Option* option : sub->get_options())
-                                        if (option->count() > 0)
-                                          throw Error("merge does not take " + option->get_name() +
-                                                      " (see sinew sweep merge --help)");
-                                      merge(*merging);
-                                    });
-  sub->callback([command, sub] {  // runs after that of merge
-    if (sub->get_subcommands().empty()) command->run();
-  });
-  command->add_to(*sub);
-  merge_sub->add_option("DIR", merging->folder, "folder of the sweep")->required();
-  merge_sub->add_flag("--plot", merging->plot, "draw summary_plot.png and summary_plot.svg");
-  merge_sub->add_flag("--quiet", merging->run.quiet, "print nothing but errors");
+  Flags flags = program.add_command("sweep", "Compare networks over a grid of sizes and seeds",
+                                    "sinew sweep --shapes 8x8 --ks 4,8 --seeds 0,1,2 --out sweep",
+                                    [command] { command->run(); });
+  command->add_to(flags);
+  Flags merge_flags = flags.add_command("merge", "Sum up a sweep whose shards were run",
+                                        "sinew sweep merge sweep", [merging] { merge(*merging); });
+  merge_flags.add("DIR", merging->folder, "folder of the sweep").required();
+  merge_flags.add("--plot", merging->plot, "draw summary_plot.png and summary_plot.svg");
+  merge_flags.add("--quiet", merging->run.quiet, "print nothing but errors");
 }
 
 }  // namespace sinew::tools

@@ -22,7 +22,7 @@ namespace {
 
 class TrainCommand {
  public:
-  void add_to(CLI::App& sub);
+  void add_to(Flags& flags);
   void run();
 
  private:
@@ -51,11 +51,11 @@ class TrainCommand {
   Settings settings_;
 };
 
-void TrainCommand::add_to(CLI::App& sub) {
-  add_data_flags(sub, data_flags_);
-  network_flags_.add_to(sub);
-  flags_.add_to(sub);
-  add_run_flags(sub, run_flags_);
+void TrainCommand::add_to(Flags& flags) {
+  add_data_flags(flags, data_flags_).required();
+  network_flags_.add_to(flags);
+  flags_.add_to(flags);
+  add_run_flags(flags, run_flags_);
 }
 
 void TrainCommand::run() {
@@ -275,12 +275,12 @@ void TrainCommand::train() {
 
 }  // namespace
 
-void add_train(CLI::App& app) {
+void add_train(Flags& program) {
   const auto command = std::make_shared<TrainCommand>();
-  CLI::App* sub = add_command(app, "train", "Train a network on data files",
-                              "sinew train --data X.npy --target T.npy --depth 6 --out run",
-                              [command] { command->run(); });
-  command->add_to(*sub);
+  Flags flags = program.add_command("train", "Train a network on data files",
+                                    "sinew train --data X.npy --target T.npy --depth 6 --out run",
+                                    [command] { command->run(); });
+  command->add_to(flags);
 }
 
 }  // namespace sinew::tools

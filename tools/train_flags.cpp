@@ -2,10 +2,8 @@
 // (TrainOptions, Schedule, optimizers); here only what it cannot see: names and combinations.
 #include "train_flags.h"
 
-#include <CLI/CLI.hpp>
 #include <array>
 #include <charconv>
-#include <type_traits>
 
 #include "sinew/error.h"
 
@@ -37,75 +35,76 @@ std::array<double, 2> two_numbers(const std::string& flag, const std::string& te
 
 const char* name(Curve curve) { return curves[static_cast<int>(curve)]; }
 
-void TrainFlags::add_to(CLI::App& sub) {
+void TrainFlags::add_to(Flags& flags) {
   const char* group = "Training";
-  const auto number = [&](const char* flag, auto& value, const char* what) {
-    auto* option = sub.add_option(flag, value, what)->capture_default_str()->group(group);
-    if constexpr (std::is_same_v<decltype(value), int64_t&>) option->check(whole_number());
-    return option;
+  const auto value = [&](const char* name, auto& variable, const char* what) {
+    return flags.add(name, variable, what).group(group);
+  };
+  const auto number = [&](const char* name, int64_t& variable, const char* what) {
+    value(name, variable, what).whole_number();
   };
   number("--epochs", epochs_, "passes over the training rows");
   number("--batch-size", batch_size_, "rows per step; the last batch of an epoch may be smaller");
-  number("--lr", lr_, "learning rate");
-  number("--weight-decay", weight_decay_, "decoupled for adamw, L2 for adam and sgd");
+  value("--lr", lr_, "learning rate");
+  value("--weight-decay", weight_decay_, "decoupled for adamw, L2 for adam and sgd");
   number("--seed", seed, "of initial weights, then the order of rows; of the validation split");
-  number("--optimizer", optimizer_, "adamw, adam or sgd");
-  number("--betas", betas_, "of adamw and adam");
-  number("--eps", eps_, "of adamw and adam");
-  number("--momentum", momentum_, "of sgd");
-  number("--schedule", curve_, "learning rate over the steps: constant, linear, cosine or step");
+  value("--optimizer", optimizer_, "adamw, adam or sgd");
+  value("--betas", betas_, "of adamw and adam");
+  value("--eps", eps_, "of adamw and adam");
+  value("--momentum", momentum_, "of sgd");
+  value("--schedule", curve_, "learning rate over the steps: constant, linear, cosine or step");
   number("--warmup-steps", warmup_steps_, "steps over which the learning rate rises first");
-  number("--lr-min", lr_min_, "last learning rate of linear and cosine");
+  value("--lr-min", lr_min_, "last learning rate of linear and cosine");
   number("--step-size", step_size_, "schedule step: multiplies by gamma every so many steps");
-  number("--gamma", gamma_, "factor of schedule step");
-  sub.add_option("--loss", loss_,
-                 "mse, l1, smooth_l1, huber or cross_entropy; default: cross_entropy for an "
-                 "integer target, else mse")
-      ->group(group);
-  number("--loss-beta", beta_, "of smooth_l1, in units of the target");
-  number("--loss-delta", delta_, "of huber, in units of the target");
-  number("--clip-norm", clip_norm_, "largest gradient norm; 0: no clipping");
-  number("--on-nonfinite", on_nonfinite_, "loss or gradient not finite: stop, skip or ignore");
-  add_switch(sub, "early-stopping", early_stopping_,
-             "stop without improvement of the validation loss, else the training loss, and keep "
-             "the best epoch's weights")
-      ->group(group);
+  value("--gamma", gamma_, "factor of schedule step");
+  value("--loss", loss_,
+        "mse, l1, smooth_l1, huber or cross_entropy; default: cross_entropy for an "
+        "integer target, else mse");
+  value("--loss-beta", beta_, "of smooth_l1, in units of the target");
+  value("--loss-delta", delta_, "of huber, in units of the target");
+  value("--clip-norm", clip_norm_, "largest gradient norm; 0: no clipping");
+  value("--on-nonfinite", on_nonfinite_, "loss or gradient not finite: stop, skip or ignore");
+  flags
+      .add_switch(
+          "early-stopping", early_stopping_,
+          "stop without improvement of the validation loss, else the training loss, and keep "
+          "the best epoch's weights")
+      .group(group);
   number("--patience", patience_, "epochs without improvement before the stop");
-  add_switch(sub, "shuffle", shuffle_, "another order of rows in each epoch")->group(group);
-  add_data_and_files(sub);
+  flags.add_switch("shuffle", shuffle_, "another order of rows in each epoch").group(group);
+  add_data_and_files(flags);
 }
 
-void TrainFlags::add_data_and_files(CLI::App& sub) {
+void TrainFlags::add_data_and_files(Flags& flags) {
   const char* data = "Validation and scaling";
-  auto* fraction = sub.add_option("--val-fraction", val_fraction,
-                                  "share of the rows that is split off for validation")
-                       ->capture_default_str()
-                       ->group(data);
-  auto* file = sub.add_option("--val-data", val_data, "validation inputs: NPY, IDX or CSV")
-                   ->excludes(fraction)
-                   ->group(data);
-  sub.add_option("--val-target", val_target, "validation targets")->needs(file)->group(data);
-  add_switch(sub, "scale-x", scale_x, "inputs to mean 0, deviation 1 of the training rows")
-      ->group(data);
-  add_switch(sub, "scale-y", scale_y, "the same for targets; predictions are scaled back")
-      ->group(data);
+  const Flag fraction =
+      flags
+          .add("--val-fraction", val_fraction, "share of the rows that is split off for validation")
+          .group(data);
+  const Flag file = flags.add("--val-data", val_data, "validation inputs: NPY, IDX or CSV")
+                        .excludes(fraction)
+                        .group(data);
+  flags.add("--val-target", val_target, "validation targets").needs(file).group(data);
+  flags.add_switch("scale-x", scale_x, "inputs to mean 0, deviation 1 of the training rows")
+      .group(data);
+  flags.add_switch("scale-y", scale_y, "the same for targets; predictions are scaled back")
+      .group(data);
   const char* files = "Files";
-  sub.add_option("--out", out, "folder for the model, its history and checkpoints")
-      ->required()
-      ->group(files);
-  sub.add_option("--init", init, "safetensors with the initial weights")->group(files);
-  add_switch(sub, "strict", strict, "refuse tensors in --init that the network does not have")
-      ->group(files);
-  sub.add_option("--checkpoint-every", checkpoint_every,
-                 "epochs between checkpoints; default: 1, but not within a second of the last one")
-      ->check(above_zero())
-      ->group(files);
-  auto* resumes =
-      sub.add_flag("--resume", resume, "go on from the checkpoint in --out, if there is one");
-  resumes->group(files);
-  sub.add_flag("--overwrite", overwrite, "replace the run in --out")
-      ->excludes(resumes)
-      ->group(files);
+  flags.add("--out", out, "folder for the model, its history and checkpoints")
+      .required()
+      .group(files);
+  flags.add("--init", init, "safetensors with the initial weights").group(files);
+  flags.add_switch("strict", strict, "refuse tensors in --init that the network does not have")
+      .group(files);
+  flags
+      .add("--checkpoint-every", checkpoint_every,
+           "epochs between checkpoints; default: 1, but not within a second of the last one")
+      .above_zero()
+      .group(files);
+  const Flag resumes =
+      flags.add("--resume", resume, "go on from the checkpoint in --out, if there is one")
+          .group(files);
+  flags.add("--overwrite", overwrite, "replace the run in --out").excludes(resumes).group(files);
 }
 
 TrainOptions TrainFlags::options(const RunFlags& run, bool integer_target) const {

@@ -8,7 +8,7 @@
 namespace sinew::tools {
 
 struct TrainFlags {
-  void add_to(CLI::App& sub);
+  void add_to(Flags& flags);
   // For targets that are class labels or not. Throws for values and combinations that make no
   // sense.
   TrainOptions options(const RunFlags& run, bool integer_target) const;
@@ -24,7 +24,7 @@ struct TrainFlags {
   bool strict = true, resume = false, overwrite = false;
 
  private:
-  void add_data_and_files(CLI::App& sub);
+  void add_data_and_files(Flags& flags);
   int64_t epochs_ = 25, batch_size_ = 128, patience_ = 20;
   double lr_ = 1e-3, weight_decay_ = 0, momentum_ = 0.9, eps_ = 1e-8, clip_norm_ = 0;
   std::string optimizer_ = "adamw", betas_ = "0.9,0.999", curve_ = "constant", loss_,

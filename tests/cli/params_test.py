@@ -68,6 +68,7 @@ class Params(CliCase):
         self.assertEqual(self.empirical(*BASE, "--input-dim", 16), 467)
         self.assertEqual(self.empirical(*BASE, "--no-bias"), 467 - 4 * 16)
         self.assertEqual(self.empirical(*BASE, "--bias"), 467)
+        self.assertEqual(self.empirical(*BASE, "--no-bias", "--bias"), 467)  # the last one counts
         self.assertEqual(self.empirical(*BASE, "--norm", "layer"), 467 + 2 * 16)
         for name in ("--activation", "--activation-type", "--sparse-activation"):
             self.assertEqual(self.empirical(*BASE, name, "relu"), 467 - 6 * 16)
