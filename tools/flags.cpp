@@ -181,9 +181,9 @@ Flag Flags::add_switch(const std::string& name, const std::function<void(bool)>&
                   ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast));
 }
 
-void Flags::refuse(const std::string& name, const std::string& instead) {
-  const auto fail = [name, instead](const std::string&) {
-    throw Error(name + " has no meaning here: " + instead);
+void Flags::refuse(const std::string& name, const std::string& why) {
+  const auto fail = [name, why](const std::string&) {
+    throw Error(name + " has no meaning here: " + why);
   };
   add(name, fail, "").group("").option_->expected(0, 1);
 }

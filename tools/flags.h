@@ -72,13 +72,13 @@ class Flags {
            const std::string& what);
   Flag add(const std::string& names, const std::function<void()>& take, const std::string& what);
 
-  // --NAME/--no-NAME; the first shows its default in `what`.
+  // --NAME/--no-NAME; of a variable the help shows its default.
   Flag add_switch(const std::string& name, bool& value, const std::string& what);
   Flag add_switch(const std::string& name, const std::function<void(bool)>& take,
                   const std::string& what);
 
-  // A flag that exists elsewhere, hidden: given, it is an error that says what to use instead.
-  void refuse(const std::string& name, const std::string& instead);
+  // A flag of other programs, hidden; given, it is an error that says why.
+  void refuse(const std::string& name, const std::string& why);
 
   Flag get(const std::string& name);
 

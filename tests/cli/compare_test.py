@@ -335,7 +335,7 @@ class Compare(CliCase):
                 (["--train-size", 2, "--val-fraction", 0.9], "split_rows"),
                 (["--dense-depth", 0], "--dense-depth"),
                 (["--dense-max-width", 0], "--dense-max-width"),
-                (["--timing-epochs", -1], "--timing-epochs"),
+                (["--timing-epochs", -1], "--timing-epochs: needs a whole number, 0 or above (-1)"),
                 (["--timing-warmup-steps", -1], "--timing-warmup-steps"),
                 (["--seed", "1.5"], "--seed"), (["--sparse-activation", "mixed"], "activation_types"),
                 (["--compile"], "--compile has no meaning here"),
