@@ -127,8 +127,8 @@ Flag Flag::check(const std::function<std::string(const std::string&)>& fault,
   add_check(*option_, {fault, type});
   return *this;
 }
-Flag Flag::between_commas() {
-  option_->delimiter(',');
+Flag Flag::list() {
+  option_->delimiter(',')->allow_extra_args();
   return *this;
 }
 

@@ -72,7 +72,7 @@ void add_report(Flags& program) {
   flags.add("DIR", r->folder, "folder of a comparison or of a sweep").required();
   flags.add("--out", r->out, "file of the page; default: DIR/report.html");
   flags.add("--plots", r->plots, "also DIR/plots/*.png or *.svg by gnuplot: png, svg")
-      .between_commas()
+      .list()
       .one_of({"png", "svg"});
   add_run_flags(flags, r->run);
 }
