@@ -1,87 +1,12 @@
 // JSON into structs. A value of a wrong type is an error that names its place, manifest.shape for
 // instance; keys that nobody asks for do not matter.
-#include "report_read.h"
-
-#include <algorithm>
-#include <cstdlib>
-#include <filesystem>
-
-#include "command.h"
-#include "json_file.h"
-#include "sinew/error.h"
-#include "sinew/io.h"
+#include "report_text.h"
+#include "report_value.h"
 
 namespace sinew::tools {
 namespace {
 
-using Json = nlohmann::ordered_json;
-namespace fs = std::filesystem;
-constexpr JsonLimits limits{16 << 20, 32};
-constexpr size_t most_cells = 100000, most_models = 16, most_epochs = 1000000;
-
-// A value of the file and its place in it.
-class Value {
- public:
-  Value(const Json* json, std::string place) : json_(json), place_(std::move(place)) {}
-
-  bool absent() const { return json_ == nullptr || json_->is_null(); }
-  Value operator[](const std::string& key) const {
-    const std::string place = place_.empty() ? key : place_ + "." + key;
-    if (absent()) return {nullptr, place};
-    if (!json_->is_object()) fail("is no object");
-    const auto found = json_->find(key);
-    return {found == json_->end() ? nullptr : &*found, place};
-  }
-  std::vector<Value> list(size_t longest) const {
-    std::vector<Value> out;
-    if (absent()) return out;
-    if (!json_->is_array()) fail("is no list");
-    if (json_->size() > longest) fail("has more than " + std::to_string(longest) + " entries");
-    for (size_t i = 0; i < json_->size(); ++i)
-      out.emplace_back(&(*json_)[i], place_ + "[" + std::to_string(i) + "]");
-    return out;
-  }
-  double number() const {
-    if (absent()) return NAN;
-    if (!json_->is_number()) fail("is no number");
-    return json_->get<double>();
-  }
-  int64_t whole() const {
-    if (absent()) return 0;
-    const bool too_large = json_->is_number_unsigned() && json_->get<uint64_t>() > INT64_MAX;
-    if (!json_->is_number_integer() || too_large) fail("is no whole number");
-    return json_->get<int64_t>();
-  }
-  int64_t size() const {
-    const int64_t n = whole();
-    if (n < 1 || n > INT32_MAX) fail("is no size above 0");
-    return n;
-  }
-  std::string text() const {
-    if (absent()) return "";
-    if (!json_->is_string()) fail("is no text");
-    return json_->get<std::string>();
-  }
-  std::string name() const {
-    const std::string out = text();
-    if (out.empty()) fail("is absent or empty");
-    return out;
-  }
-  std::string shown() const {  // of any scalar
-    if (absent()) return "";
-    if (json_->is_structured()) fail("is a list or an object");
-    if (json_->is_boolean()) return json_->get<bool>() ? "yes" : "no";
-    return json_->is_string() ? text() : json_->dump();
-  }
-  std::string dump() const { return json_->dump(); }
-  [[noreturn]] void fail(const std::string& fact) const {
-    throw Error((place_.empty() ? "" : printable(place_, 200) + " ") + fact);
-  }
-
- private:
-  const Json* json_;
-  std::string place_;
-};
+constexpr size_t most_models = 16, most_epochs = 1000000;
 
 Figures figures(const Value& of) {
   Figures out;
@@ -91,6 +16,12 @@ Figures figures(const Value& of) {
   out.mae = of["mae"].number();
   out.r2 = of["r2"].number();
   return out;
+}
+
+// Of a network: the answers of one whose outputs are not finite are no answers.
+Figures model_figures(const Value& of) {
+  const Figures out = figures(of);
+  return std::isfinite(out.loss) ? out : Figures{};
 }
 
 EpochFigures epoch_figures(const Value& of) {
@@ -124,10 +55,11 @@ ModelResult model_result(const Value& of) {
   out.nonfinite_steps =
       train["loss_nonfinite_steps"].number() + train["grad_nonfinite_steps"].number();
   out.best_epoch = of["best"]["epoch"].number();
-  out.best_test = figures(of["best"]["metrics_test"]);
-  out.train = figures(of["metrics_train"]);
-  out.validation = figures(of["metrics_val"]);
-  out.test = figures(of["metrics_test"]);
+  out.best_by = of["best"]["by"].text();
+  out.best_test = model_figures(of["best"]["metrics_test"]);
+  out.train = model_figures(of["metrics_train"]);
+  out.validation = model_figures(of["metrics_val"]);
+  out.test = model_figures(of["metrics_test"]);
   for (const Value& point : of["curve"].list(most_epochs))
     out.curve.push_back(epoch_figures(point));
   return out;
@@ -138,6 +70,23 @@ Facts facts(const Value& of, const std::vector<std::pair<const char*, const char
   for (const auto& [key, name] : wanted)
     if (const std::string value = of[key].shown(); !value.empty()) out.emplace_back(name, value);
   return out;
+}
+
+std::string training_rows(const Value& of) {
+  if (of["train_size"].absent()) return "";
+  const int64_t rows = of["train_size"].whole(), held_out = of["val_size"].whole();
+  return plural(rows, "row") +
+         (held_out > 0 ? ", of these " + std::to_string(held_out) + " for validation" : "");
+}
+
+// The loss of training is that of the scaled target: brings it to the units of the data.
+void unscale_training(const Value& meta, Cell& cell) {
+  if (meta["y_scaler"].absent()) return;
+  const Value std = meta["y_scaler_std"];
+  cell.has_training_curve = !std.absent() && !std.is_list();
+  const double factor = cell.has_training_curve ? std.number() * std.number() : NAN;
+  for (ModelResult& model : cell.models)
+    for (EpochFigures& epoch : model.curve) epoch.train.loss *= factor;
 }
 
 void read_manifest(const Value& of, Cell& cell) {
@@ -152,10 +101,10 @@ void read_manifest(const Value& of, Cell& cell) {
   cell.pattern = of["pattern"].text();
   cell.seed = of["seed"].whole();
   cell.classes = of["classes"].whole();
+  cell.dense_depth = of["dense_depth"].whole();
+  cell.match_tolerance = of["match_tolerance"].number();
   cell.training = facts(of, {{"data", "data"},
                              {"target", "target"},
-                             {"train_size", "training rows"},
-                             {"val_fraction", "held out for validation"},
                              {"test_size", "test rows"},
                              {"epochs", "epochs"},
                              {"batch_size", "batch size"},
@@ -167,6 +116,8 @@ void read_manifest(const Value& of, Cell& cell) {
                              {"pattern", "pattern"},
                              {"radius", "radius"},
                              {"wrap_mode", "wrap mode"}});
+  if (const std::string rows = training_rows(of); !rows.empty())
+    cell.training.emplace_back("training rows", rows);
   if (const Value config = of["activation_config"]; !config.absent())
     cell.training.emplace_back("activation settings", printable(config.dump(), 400));
   const Value network = of["network"];
@@ -190,8 +141,9 @@ void read_environment(const Value& of, Cell& cell) {
                             {"cuda_build", "CUDA build"}});
 }
 
-// The content of results.json.
-void read_cell(const Json& file, Cell& cell) {
+}  // namespace
+
+void read_cell(const nlohmann::ordered_json& file, Cell& cell) {
   const Value all(&file, "");
   if (all["manifest"].absent() || all["models"].absent())
     throw Error("no results of a comparison (manifest and models)");
@@ -206,92 +158,7 @@ void read_cell(const Json& file, Cell& cell) {
       if (cell.models[i].name == name) model["name"].fail("occurs twice");
   }
   if (cell.models.empty()) all["models"].fail("is empty");
-}
-
-bool holds(const fs::path& folder, const char* name) {
-  std::error_code fault;
-  return fs::exists(fs::symlink_status(folder / name, fault));
-}
-
-void read_results_file(const fs::path& folder, Cell& cell) {
-  const std::string path = (folder / "results.json").string();
-  const Json file = read_json(path, limits);
-  about(path, [&] { read_cell(file, cell); });
-}
-
-std::string read_error_file(const fs::path& folder) {
-  const std::string path = (folder / "error.json").string();
-  const Json file = read_json(path, limits);
-  const std::string error = about(path, [&] { return Value(&file, "")["error"].text(); });
-  return error.empty() ? "failed without a message" : error;
-}
-
-// A cell of a sweep; none where nothing has ended.
-std::optional<Cell> read_sweep_cell(const fs::path& folder) {
-  Cell cell;
-  cell.id = folder.filename().string();
-  try {
-    if (holds(folder, "results.json"))
-      read_results_file(folder, cell);
-    else if (holds(folder, "error.json"))
-      cell.error = read_error_file(folder);
-    else
-      return std::nullopt;
-  } catch (const Error& error) {
-    cell.error = error.what();
-    if (cell.error.rfind(folder.string(), 0) == 0) cell.error.erase(0, folder.string().size() + 1);
-    cell.error = "unreadable: " + cell.error;
-  }
-  return cell;
-}
-
-size_t planned_cells(const fs::path& folder) {
-  if (!holds(folder, "manifest.json")) return 0;
-  const std::string path = (folder / "manifest.json").string();
-  const Json file = read_json(path, limits);
-  return about(path, [&] { return Value(&file, "")["cells"].list(most_cells).size(); });
-}
-
-// Cells of another kind (regression, classification) than the first good one have no place in the
-// same tables.
-void require_one_kind(std::vector<Cell>& cells) {
-  const Cell* first = nullptr;
-  for (Cell& cell : cells) {
-    if (!cell.error.empty()) continue;
-    if (first == nullptr) first = &cell;
-    if ((cell.classes > 0) != (first->classes > 0))
-      cell.error = "left out: a regression beside classifications, or the reverse";
-  }
-}
-
-}  // namespace
-
-Results read_results(const std::string& folder) {
-  Results out;
-  std::error_code fault;
-  if (!fs::is_directory(folder, fault)) throw Error(folder + ": is no folder");
-  if (holds(folder, "results.json")) {
-    Cell cell;
-    read_results_file(folder, cell);
-    out.cells.push_back(std::move(cell));
-    return out;
-  }
-  out.kind = Results::Kind::sweep;
-  fs::directory_iterator entries(folder, fault);
-  if (fault) throw Error(folder + ": " + fault.message());
-  std::vector<fs::path> folders;
-  for (const fs::directory_entry& entry : entries)
-    if (entry.is_directory(fault)) folders.push_back(entry.path());
-  if (folders.size() > most_cells)
-    throw Error(folder + ": has more than " + std::to_string(most_cells) + " folders");
-  std::sort(folders.begin(), folders.end());
-  for (const fs::path& path : folders) {
-    if (auto cell = read_sweep_cell(path)) out.cells.push_back(std::move(*cell));
-  }
-  if (out.cells.empty()) throw Error(folder + ": holds no results of sinew compare or sinew sweep");
-  require_one_kind(out.cells);
-  out.planned = planned_cells(folder);
-  return out;
+  if (cell.classes == 0) unscale_training(all["manifest"]["dataset_meta"], cell);
 }
 
 }  // namespace sinew::tools

@@ -18,14 +18,6 @@ std::string dump(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-// What depends on the cell's shape, depth, k, activation and seed, of a settings record.
-bool of_cell(const std::string& key) {
-  static const std::set<std::string> keys = {"shape",   "features",   "depth_sparse",
-                                             "k",       "seed",       "sparse_activation",
-                                             "network", "dense_depth"};
-  return keys.contains(key) || (key.ends_with("_width") && key != "dense_max_width");
-}
-
 // The settings of all cells: of the record of one of them. The network's without the cell's part.
 Json common_settings(const Json& record, const ComparisonSettings& cell) {
   Json out = Json::object();
@@ -85,6 +77,13 @@ std::string cell_difference(const Json& stored, const SweepPlan& plan, const Pla
 }
 
 }  // namespace
+
+bool of_cell(const std::string& key) {
+  static const std::set<std::string> keys = {"shape",   "features",   "depth_sparse",
+                                             "k",       "seed",       "sparse_activation",
+                                             "network", "dense_depth"};
+  return keys.contains(key) || (key.ends_with("_width") && key != "dense_max_width");
+}
 
 SweepPlan make_plan(const std::vector<SweepCell>& cells, const RunFlags& run) {
   SweepPlan plan;

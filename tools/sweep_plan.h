@@ -28,6 +28,8 @@ struct SweepPlan {
 SweepPlan make_plan(const std::vector<SweepCell>& cells, const RunFlags& run);
 std::string to_json(const SweepPlan& plan);  // manifest.json
 SweepPlan read_plan(const std::string& manifest);
+// Whether a setting depends on the cell: its shape, depth, k, activation and seed.
+bool of_cell(const std::string& key);
 // "KEY: old, now new" of the first setting that differs; empty if none does.
 std::string difference(const nlohmann::ordered_json& old, const nlohmann::ordered_json& now);
 
