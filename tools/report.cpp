@@ -5,6 +5,7 @@
 
 #include "command.h"
 #include "gnuplot.h"
+#include "report_answer.h"
 #include "report_html.h"
 #include "report_plots.h"
 #include "report_read.h"
@@ -54,11 +55,7 @@ void make_report(const Report& r) {
   if (draws) write_plots(plots, groups, formats(r));
   if (!r.plots.empty() && !draws)
     notice(r.run, "--plots: gnuplot is not in PATH; no plots written");
-  std::string text =
-      file + ": " + plural(static_cast<long long>(results.cells.size()), "cell") +
-      (summary.failed.empty() ? ""
-                              : ", " + std::to_string(summary.failed.size()) + " without figures") +
-      "\n";
+  std::string text = file + ": " + results.counts() + "\n";
   for (const std::string& sentence : findings(summary)) text += sentence + "\n";
   print(r.run, text);
 }

@@ -63,8 +63,10 @@ std::string line(double x1, double y1, double x2, double y2, const std::string& 
 }
 
 std::string kind_of(const Line& line) {
-  std::string out = line.series < 0 ? "join" : "curve s" + std::to_string(line.series);
-  return out + (line.stroke == Line::Stroke::dashed ? " dashed" : "");
+  if (line.series < 0) return "join";
+  const std::string series = " s" + std::to_string(line.series);
+  if (line.stroke == Line::Stroke::whisker) return "whisker" + series;
+  return "curve" + series + (line.stroke == Line::Stroke::dashed ? " dashed" : "");
 }
 
 class Picture {

@@ -32,7 +32,7 @@ struct Mark {
 struct Line {
   std::vector<Point> points;
   int series = 0;  // -1: neutral
-  enum class Stroke : uint8_t { solid, dashed } stroke = Stroke::solid;
+  enum class Stroke : uint8_t { solid, dashed, whisker } stroke = Stroke::solid;
 };
 // A reference across the chart, at a y; in a chart with rows at an x.
 struct Rule {
@@ -46,6 +46,7 @@ struct Chart {
   Axis x, y;
   std::vector<std::string> rows;  // not empty: y counts these from the top, and has no axis
   std::map<int, std::string> series;
+  std::string solid, dashed;  // what these lines are; solid is empty where there are no dashed ones
   std::vector<Line> lines;
   std::vector<Mark> marks;
   std::vector<Rule> rules;

@@ -47,44 +47,64 @@ void add_rules(Chart& chart, const Summary& summary, const std::string& shape) {
           {drawn(summary, line.mean), line_title(name) + " " + metric_text(summary, line.mean)});
 }
 
+using Place = Point (*)(const Summary&, const ModelSummary&);
 // A mark per configuration and model; that of the first model on top.
-template <class Value>
-void add_marks(Chart& chart, const Summary& summary, const std::string& shape, const Value& value) {
+void add_marks(Chart& chart, const Summary& summary, const std::string& shape, Place place) {
   for (const Configuration& one : summary.configurations)
     for (size_t m = one.shape == shape ? summary.models.size() : 0; m-- > 0;) {
       const ModelSummary& model = one.models[m];
       if (model.cells == 0) continue;
-      chart.marks.push_back({{model.parameters.mean, value(model)},
-                             series_of(summary, m),
+      chart.marks.push_back({place(summary, model), series_of(summary, m),
                              summary.models[m] + ", " + one.shape + ", " + one.label + ": " +
                                  number(model.parameters.mean) + " parameters, test " +
                                  metric_name(summary) + " " + spread(summary, model.test) +
-                                 ", step " + number(model.step_ms.mean) + " ms",
+                                 ", step " + number(model.step_ms.mean) + " ms, training " +
+                                 number(model.train_s.mean) + " s",
                              summary.configurations.size() == 1 ? summary.models[m] : ""});
     }
 }
 
-Chart accuracy_chart(const Summary& summary, const std::string& shape) {
-  Chart out = empty_chart(summary, "accuracy",
-                          "Test " + metric_name(summary) + " against parameters", shape);
-  out.description = "A mark per configuration and model: mean test " + metric_name(summary) +
+Chart parameters_chart(const Summary& summary, const std::string& shape) {
+  const std::string metric = metric_name(summary);
+  Chart out = empty_chart(summary, metric + "_against_parameters",
+                          "Test " + metric + " against parameters", shape);
+  out.description = "A mark per configuration and model: mean test " + metric +
                     " over the seeds, at its number of parameters.";
   out.x = {"parameters", Scale::logarithmic};
   out.y = {"test " + metric_axis(summary), metric_scale(summary)};
-  add_marks(out, summary, shape,
-            [&](const ModelSummary& model) { return drawn(summary, model.test.mean); });
+  add_marks(out, summary, shape, [](const Summary& s, const ModelSummary& model) {
+    return Point{model.parameters.mean, drawn(s, model.test.mean)};
+  });
+  add_rules(out, summary, shape);
+  return out;
+}
+
+Chart time_chart(const Summary& summary, const std::string& shape) {
+  const std::string metric = metric_name(summary);
+  Chart out = empty_chart(summary, metric + "_against_training_time",
+                          "Test " + metric + " against training time", shape);
+  out.description = "A mark per configuration and model: mean test " + metric +
+                    " over the seeds, at the mean time of its training in seconds.";
+  out.x = {"training time (s)", Scale::logarithmic};
+  out.y = {"test " + metric_axis(summary), metric_scale(summary)};
+  add_marks(out, summary, shape, [](const Summary& s, const ModelSummary& model) {
+    return Point{model.train_s.mean, drawn(s, model.test.mean)};
+  });
   add_rules(out, summary, shape);
   return out;
 }
 
 Chart step_chart(const Summary& summary, const std::string& shape) {
-  Chart out = empty_chart(summary, "step_time", "Step time against parameters", shape);
+  Chart out =
+      empty_chart(summary, "step_time_against_parameters", "Step time against parameters", shape);
   out.description =
       "A mark per configuration and model: median time of a training step in milliseconds, mean "
       "over the seeds, at its number of parameters.";
   out.x = {"parameters", Scale::logarithmic};
   out.y = {"step time (ms)", Scale::from_zero};
-  add_marks(out, summary, shape, [](const ModelSummary& model) { return model.step_ms.mean; });
+  add_marks(out, summary, shape, [](const Summary&, const ModelSummary& model) {
+    return Point{model.parameters.mean, model.step_ms.mean};
+  });
   return out;
 }
 
@@ -123,12 +143,20 @@ Chart curve_chart(const Summary& summary, const std::string& shape, Chart out, V
     out.lines.push_back(line);
     out.lines.push_back(mean_curve(summary, shape, m, solid));
   }
+  const bool dashes = std::any_of(out.lines.begin(), out.lines.end(), [](const Line& line) {
+    return line.stroke == Line::Stroke::dashed && !line.points.empty();
+  });
+  if (!dashes) out.solid.clear();
   return out;
 }
 
 Chart loss_curves(const Summary& summary, const std::string& shape) {
   const std::string loss = summary.classification ? "cross-entropy" : "mse";
-  Chart out = empty_chart(summary, "curves", "Training and test " + loss + " by epoch", shape);
+  Chart out =
+      empty_chart(summary, summary.classification ? "cross_entropy_by_epoch" : "mse_by_epoch",
+                  "Training and test " + loss + " by epoch", shape);
+  out.solid = "test";
+  out.dashed = "training";
   out.description = "Per model the " + loss +
                     " of the test rows (solid) and of the training rows "
                     "(dashed) after each epoch.";
@@ -140,7 +168,9 @@ Chart loss_curves(const Summary& summary, const std::string& shape) {
 }
 
 Chart accuracy_curves(const Summary& summary, const std::string& shape) {
-  Chart out = empty_chart(summary, "accuracy_curves", "Accuracy by epoch", shape);
+  Chart out = empty_chart(summary, "accuracy_by_epoch", "Accuracy by epoch", shape);
+  out.solid = "test";
+  out.dashed = "validation";
   out.description =
       "Per model the accuracy on the test rows (solid) and on the validation rows "
       "(dashed) after each epoch.";
@@ -152,10 +182,11 @@ Chart accuracy_curves(const Summary& summary, const std::string& shape) {
 }
 
 Chart duel_chart(const Summary& summary, const std::string& shape) {
-  Chart out = empty_chart(summary, "configurations",
+  Chart out = empty_chart(summary, metric_name(summary) + "_by_configuration",
                           "Test " + metric_name(summary) + " by configuration", shape);
   out.description = "A row per configuration, the best of " + summary.models[0] +
-                    " first; a mark per model: the mean over the seeds.";
+                    " first; a mark per model: the mean over the seeds; a line from the smallest "
+                    "to the largest.";
   out.x = {"test " + metric_axis(summary), metric_scale(summary)};
   std::vector<const Configuration*> rows;
   for (const Configuration& one : summary.configurations)
@@ -172,6 +203,10 @@ Chart duel_chart(const Summary& summary, const std::string& shape) {
       const Average& test = one->models[m].test;
       if (one->models[m].cells == 0) continue;
       ends.add(drawn(summary, test.mean));
+      if (test.count > 1 && drawable(out.x, test.low) && drawable(out.x, test.high))
+        out.lines.push_back({{{drawn(summary, test.low), row}, {drawn(summary, test.high), row}},
+                             series_of(summary, m),
+                             Line::Stroke::whisker});
       out.marks.push_back({{drawn(summary, test.mean), row},
                            series_of(summary, m),
                            summary.models[m] + ", " + shape + ", " + one->label + ": test " +
@@ -179,7 +214,7 @@ Chart duel_chart(const Summary& summary, const std::string& shape) {
                            ""});
     }
     join.points = {{ends.low, row}, {ends.high, row}};
-    out.lines.push_back(join);
+    out.lines.insert(out.lines.begin(), join);
     out.rows.push_back(one->label);
   }
   add_rules(out, summary, shape);
@@ -208,21 +243,34 @@ std::vector<FigureGroup> figures(const Summary& summary) {
   const std::string metric = metric_name(summary);
   const bool several = summary.configurations.size() > 1;
   const std::string cells = several ? ", mean over the cells of a shape" : "";
+  const std::string marks =
+      several ? "A mark per configuration and model: mean over the seeds." : "";
   if (several)
     add_group(out, summary, "By configuration",
-              "Mean over the seeds; the best of " + summary.models[0] + " first.", duel_chart);
-  add_group(out, summary, "Test " + metric + " against parameters",
-            several ? "A mark per configuration and model: mean over the seeds." : "",
-            accuracy_chart);
+              "Mean over the seeds (" + summary.seeds() +
+                  "), thin lines from the smallest to the largest; the best of " +
+                  summary.models[0] + " first.",
+              duel_chart);
+  add_group(out, summary, "Test " + metric + " against parameters", marks, parameters_chart);
+  add_group(out, summary, "Test " + metric + " against training time", marks, time_chart);
   add_group(out, summary, "Step time against parameters",
             "One training step without data, evaluation and recording: the median.", step_chart);
   if (summary.classification)
-    add_group(out, summary, "Accuracy by epoch",
-              "Solid: test rows; dashed: validation rows" + cells + ".", accuracy_curves);
-  add_group(
-      out, summary, "Loss by epoch",
-      "Solid: test rows; dashed: training rows (mean of the batches while training)" + cells + ".",
-      loss_curves);
+    add_group(
+        out, summary, "Accuracy by epoch",
+        (summary.has_validation() ? "Solid: test rows; dashed: validation rows" : "Test rows") +
+            cells + ".",
+        accuracy_curves);
+  const bool training = std::all_of(summary.good.begin(), summary.good.end(),
+                                    [](const Cell* cell) { return cell->has_training_curve; });
+  add_group(out, summary, "Loss by epoch",
+            training
+                ? "Solid: test rows; dashed: training rows (mean of the batches while training)" +
+                      cells + "."
+                : "Test rows" + cells +
+                      ". The training loss is of the scaled targets, each by a number of its "
+                      "own, and has no place on this axis.",
+            loss_curves);
   return out;
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <set>
 
+#include "report_answer.h"
 #include "report_network.h"
 #include "report_style.h"
 #include "report_tables.h"
@@ -102,11 +103,7 @@ std::string head(const Results& results, const Summary& summary) {
   std::string facts;
   const Facts machine = merged(summary, &Cell::machine);
   if (results.kind == Results::Kind::sweep) {
-    const size_t ended = results.cells.size(), planned = std::max(results.planned, ended);
-    facts = (ended < planned ? std::to_string(ended) + " of " : "") +
-            plural(static_cast<long long>(planned), "cell");
-    if (!summary.failed.empty())
-      facts += ", " + std::to_string(summary.failed.size()) + " without figures";
+    facts = results.counts();
   } else {
     facts = listed(summary.shapes) + ", " + summary.configurations[0].label + ", seed " +
             std::to_string(summary.good[0]->seed);
@@ -169,61 +166,7 @@ std::string networks(const Summary& summary) {
                      out);
 }
 
-void add_wins(std::vector<std::string>& out, const Summary& summary) {
-  for (size_t m = 1; m < summary.models.size(); ++m) {
-    const ModelSummary& model = summary.all[m];
-    if (model.contests == 0) continue;
-    const std::string figures = metric_text(summary, model.duel_geo.mean) + " against " +
-                                metric_text(summary, model.duel_test.mean);
-    const std::string test = "test " + metric_name(summary) + " " + figures;
-    if (model.contests == 1)
-      out.push_back("geo_sparse is " + std::string(model.geo_wins > 0 ? "" : "not ") +
-                    "better than " + summary.models[m] + ": " + test);
-    else
-      out.push_back("geo_sparse is better than " + summary.models[m] + " in " +
-                    std::to_string(model.geo_wins) + " of " + plural(model.contests, "cell") +
-                    "; mean " + test);
-  }
-}
-
-// How often geo_sparse is better than a prediction without a network.
-void add_lines(std::vector<std::string>& out, const Summary& summary) {
-  for (const std::string& name : summary.line_names()) {
-    int64_t wins = 0, contests = 0;
-    for (const Cell* cell : summary.good) {
-      const ModelResult* geo = find_model(*cell, "geo_sparse");
-      for (const ReferenceFigures& line : cell->lines) {
-        if (geo == nullptr || line.name != name) continue;
-        ++contests;
-        wins += summary.better(summary.metric(geo->test), summary.metric(line.test)) ? 1 : 0;
-      }
-    }
-    if (contests == 1)
-      out.push_back("geo_sparse is " + std::string(wins > 0 ? "" : "not ") + "better than " +
-                    line_title(name) + ": " + metric_text(summary, summary.line(name, "").mean));
-    else if (contests > 1)
-      out.push_back("geo_sparse is better than " + line_title(name) + " in " +
-                    std::to_string(wins) + " of " + plural(contests, "cell"));
-  }
-}
-
 }  // namespace
-
-std::vector<std::string> findings(const Summary& summary) {
-  std::vector<std::string> out;
-  if (summary.good.empty()) return {"No cell has figures"};
-  add_wins(out, summary);
-  add_lines(out, summary);
-  if (summary.configurations.size() < 2) return out;
-  if (const Configuration* best = summary.best(0)) {
-    const Average& test = best->models[0].test;
-    out.push_back("Best configuration of " + summary.models[0] + ": " + best->shape + ", " +
-                  best->label + ", test " + metric_name(summary) + " " +
-                  metric_text(summary, test.mean) +
-                  (test.count > 1 ? " (mean of " + plural(test.count, "seed") + ")" : ""));
-  }
-  return out;
-}
 
 std::string report_page(const Results& results, const Summary& summary,
                         const std::vector<FigureGroup>& groups) {
@@ -236,6 +179,10 @@ std::string report_page(const Results& results, const Summary& summary,
   out += "<ul class=\"answer\">";
   for (const auto& sentence : findings(summary)) out += "<li>" + html(sentence) + ".</li>";
   out += "</ul>\n";
+  if (!summary.good.empty() && !summary.has_validation())
+    out +=
+        "<p class=\"soft\">No validation rows: nothing was stopped early; figures are of the last "
+        "epoch.</p>\n";
   if (!summary.good.empty()) out += model_table(summary);
   if (!summary.failed.empty())
     out +=

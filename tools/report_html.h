@@ -9,7 +9,5 @@ namespace sinew::tools {
 
 std::string report_page(const Results& results, const Summary& summary,
                         const std::vector<FigureGroup>& groups);
-// The main findings, in sentences of plain text.
-std::vector<std::string> findings(const Summary& summary);
 
 }  // namespace sinew::tools

@@ -49,10 +49,14 @@ Drawn draw(const Chart& chart) {
   for (const Line& line : chart.lines) {
     const std::string who = line.series < 0 ? "between the models" : chart.series.at(line.series);
     const bool dashed = line.stroke == Line::Stroke::dashed;
-    const bool titled = line.series >= 0 && !dashed;
-    out.add(who + (dashed ? ", dashed" : ""), line.points,
-            "with lines lw 2" + std::string(dashed ? " dt 2" : "") + colour(line.series) +
-                (titled ? " title " + gnuplot_text(who) : " notitle"));
+    const bool whisker = line.stroke == Line::Stroke::whisker;
+    const bool titled = line.series >= 0 && !dashed && !whisker;
+    out.add(who + (dashed    ? ", " + chart.dashed
+                   : whisker ? ", smallest to largest"
+                             : ""),
+            line.points,
+            (whisker ? "with lines lw 1" : "with lines lw 2") + std::string(dashed ? " dt 2" : "") +
+                colour(line.series) + (titled ? " title " + gnuplot_text(who) : " notitle"));
   }
   for (const auto& [series, name] : chart.series) {
     std::vector<Point> points;
@@ -105,6 +109,10 @@ std::string script(const Chart& chart, const Drawn& drawn, PlotFormat format) {
   for (size_t i = 0; i < drawn.elements.size(); ++i)
     out += (i > 0 ? ", " : "") + gnuplot_text(chart.name + ".dat") +
            drawn.elements[i].substr(std::string("DATA").size());
+  if (chart.solid.empty()) return out + "\nunset output\n";
+  for (const auto& [title, dashes] : {std::pair(chart.solid, "1"), std::pair(chart.dashed, "2")})
+    out += ", NaN with lines lw 2 lc rgb '#1b1e23' dt " + std::string(dashes) + " title " +
+           gnuplot_text((dashes[0] == '1' ? "solid: " : "dashed: ") + title);
   return out + "\nunset output\n";
 }
 

@@ -16,12 +16,12 @@ inline constexpr const char* report_css = R"css(
 .s0 { --c: var(--s0) } .s1 { --c: var(--s1) } .s2 { --c: var(--s2) } .s3 { --c: var(--s3) }
 .s4 { --c: var(--s4) } .s5 { --c: var(--s5) } .s6 { --c: var(--s6) } .s7 { --c: var(--s7) }
 * { box-sizing: border-box }
-body { margin: 0 auto; padding: 1rem; max-width: 100rem; background: var(--ground);
+body { margin: 0 auto; padding: 1rem; max-width: 120rem; background: var(--ground);
   color: var(--text); font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: anywhere }
 h1 { font-size: 1.5rem; line-height: 1.2; margin: .3rem 0 }
 h2 { font-size: 1.15rem; margin: 2rem 0 .3rem }
 p { margin: .4rem 0; max-width: 50rem }
-.soft, figcaption, caption { color: var(--soft); font-size: .875rem }
+.soft, figcaption, .caption { color: var(--soft); font-size: .875rem }
 .answer { font-size: 1.1rem; margin: .8rem 0; padding: 0; list-style: none }
 .answer li { margin: .25rem 0 }
 .bad { color: var(--bad) }
@@ -29,8 +29,8 @@ p { margin: .4rem 0; max-width: 50rem }
   list-style: none; font-size: .875rem }
 .legend svg, th svg, td svg { width: 14px; height: 14px; vertical-align: -2px; margin-right: .3rem }
 .charts { display: grid; gap: 1rem 2rem;
-  grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)) }
-figure { margin: 0; max-width: 31rem }
+  grid-template-columns: repeat(auto-fill, minmax(min(100%, 26rem), 1fr)) }
+figure { margin: 0 }
 figure h3 { font-size: .9rem; margin: .4rem 0 0 }
 .chart { display: block; width: 100%; height: auto; font: 11px system-ui, sans-serif }
 .chart text { fill: var(--text) }
@@ -42,6 +42,7 @@ figure h3 { font-size: .9rem; margin: .4rem 0 0 }
 .rule { stroke: var(--soft); stroke-dasharray: 6 3 } .r1 { stroke-dasharray: 2 2 } .r2 { stroke-dasharray: 8 2 2 2 }
 .join { stroke: var(--rule); stroke-width: 2.5; fill: none }
 .curve { stroke: var(--c); stroke-width: 1.6; fill: none; stroke-linejoin: round }
+.whisker { stroke: var(--c); stroke-width: 1 }
 .dashed { stroke-dasharray: 3 2.5; stroke-width: 1.2 }
 .mark { fill: var(--c); stroke: var(--ground); stroke-width: .6 }
 .tip:hover .mark { stroke: var(--text); stroke-width: 1.5 }
@@ -52,16 +53,25 @@ figure h3 { font-size: .9rem; margin: .4rem 0 0 }
 .chart .times { font-size: 10px }
 .box { fill: var(--band); stroke: var(--soft) }
 .head { fill: var(--soft) }
-.scroll { overflow-x: auto; width: fit-content; max-width: 100%; border: 1px solid var(--rule); margin: .5rem 0 }
+/* The covers move with the content, the shadows below them do not: a shadow where more follows. */
+.scroll { overflow-x: auto; width: fit-content; max-width: 100%; border: 1px solid var(--rule);
+  margin: .3rem 0;
+  background: linear-gradient(to left, var(--ground) 40%, transparent) right / 3rem 100% local,
+    linear-gradient(to left, var(--soft), transparent) right / 1rem 100% scroll;
+  background-repeat: no-repeat }
 .scroll.tall { max-height: 36rem; overflow-y: auto }
 table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums;
   overflow-wrap: normal }
-caption { text-align: left; padding: .3rem .6rem }
+.caption { margin: 1rem 0 0; max-width: none }
+.notes { font-size: .8125rem; max-width: 70rem; margin-top: 0 }
+th[title] { cursor: help }
 th, td { padding: .25rem .6rem; text-align: right; white-space: nowrap; vertical-align: top }
 th { font-weight: 600 }
-thead th { position: sticky; top: 0; background: var(--band); vertical-align: bottom; z-index: 1 }
+thead th { position: sticky; top: 0; background: var(--band); vertical-align: bottom }
 tbody th, tbody .text, thead .text { text-align: left }
-tbody th { font-weight: 400; position: sticky; left: 0; background: var(--ground) }
+tr > th:first-child { position: sticky; left: 0; z-index: 1 }
+thead th:first-child { z-index: 2 }
+tbody th { font-weight: 400; background: var(--ground) }
 tbody tr { border-top: 1px solid var(--rule) }
 tbody tr:hover { background: var(--band) }
 .win { font-weight: 600 } .win .soft { font-weight: 400 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "report_text.h"
 #include "sinew/error.h"
 
 namespace sinew::tools {
@@ -36,6 +37,22 @@ std::vector<std::string> shape_names(const std::vector<const Cell*>& cells) {
   return out;
 }
 
+void add(Duel::Side& to, const Summary& summary, const ModelResult& model) {
+  to.test.add(summary.metric(model.test));
+  to.step_ms.add(model.step_ms);
+  to.memory_bytes.add(model.memory_bytes);
+}
+
+void add(Duel& to, const Summary& summary, const ModelResult& geo, const ModelResult& other) {
+  const double ours = summary.metric(geo.test), theirs = summary.metric(other.test);
+  ++to.cells;
+  if (!std::isfinite(ours) || !std::isfinite(theirs)) return;
+  ++to.contests;
+  to.wins += summary.better(ours, theirs) ? 1 : 0;
+  add(to.geo, summary, geo);
+  add(to.other, summary, other);
+}
+
 void add(ModelSummary& to, const Summary& summary, const Cell& cell, const std::string& name) {
   const ModelResult* model = find_model(cell, name);
   if (model == nullptr) return;
@@ -48,14 +65,13 @@ void add(ModelSummary& to, const Summary& summary, const Cell& cell, const std::
   to.step_ms.add(model->step_ms);
   to.train_s.add(model->train_s);
   to.memory_bytes.add(model->memory_bytes);
-  const ModelResult* geo = find_model(cell, "geo_sparse");
-  if (geo == nullptr || geo == model) return;
-  ++to.contests;
-  const double ours = summary.metric(geo->test), theirs = summary.metric(model->test);
-  to.geo_wins += summary.better(ours, theirs) ? 1 : 0;
-  if (!std::isfinite(ours) || !std::isfinite(theirs)) return;
-  to.duel_geo.add(ours);
-  to.duel_test.add(theirs);
+  if (!std::isfinite(summary.metric(model->test))) ++to.diverged;
+  if (model->mismatch_ratio > cell.match_tolerance) {
+    ++to.mismatched;
+    to.most_mismatched = std::max(to.most_mismatched, model->mismatch_ratio);
+  }
+  if (const ModelResult* geo = find_model(cell, "geo_sparse"); geo != nullptr && geo != model)
+    add(to.duel, summary, *geo, *model);
 }
 
 std::vector<ModelSummary> add_all(const Summary& summary, const std::vector<const Cell*>& cells) {
@@ -65,24 +81,21 @@ std::vector<ModelSummary> add_all(const Summary& summary, const std::vector<cons
   return out;
 }
 
-// The cells are sorted by all of this, then by seed.
-bool same_configuration(const Cell& a, const Cell& b) {
-  return a.rows == b.rows && a.columns == b.columns && a.task == b.task && a.pattern == b.pattern &&
-         a.depth == b.depth && a.k == b.k && a.activation == b.activation;
+// The cells are sorted by this, then by seed.
+auto configuration(const Cell& cell) {
+  return std::make_tuple(cell.rows * cell.columns, cell.rows, cell.depth, cell.k, cell.activation,
+                         cell.dense_depth);
 }
 
 std::vector<Configuration> configurations(const Summary& summary) {
-  bool tasks = false, patterns = false;
-  for (const Cell* cell : summary.good) {
-    tasks = tasks || cell->task != summary.good[0]->task;
-    patterns = patterns || cell->pattern != summary.good[0]->pattern;
-  }
   std::vector<Configuration> out;
   for (const Cell* cell : summary.good) {
-    if (out.empty() || !same_configuration(*out.back().cells[0], *cell)) {
-      const std::string label = (tasks ? cell->task + ", " : "") + "depth " +
-                                std::to_string(cell->depth) + ", k " + std::to_string(cell->k) +
-                                ", " + cell->activation + (patterns ? ", " + cell->pattern : "");
+    if (out.empty() || configuration(*out.back().cells[0]) != configuration(*cell)) {
+      const bool other_depth = cell->dense_depth > 0 && cell->dense_depth != cell->depth;
+      const std::string label =
+          "depth " + std::to_string(cell->depth) +
+          (other_depth ? " (dense " + std::to_string(cell->dense_depth) + ")" : "") + ", k " +
+          std::to_string(cell->k) + ", " + cell->activation;
       out.push_back({shape_name(*cell), label, {}, {}});
     }
     out.back().cells.push_back(cell);
@@ -139,16 +152,25 @@ std::vector<std::string> Summary::line_names() const {
   return out;
 }
 
+bool Summary::has_validation() const {
+  return std::any_of(all.begin(), all.end(),
+                     [](const ModelSummary& model) { return model.validation.count > 0; });
+}
+
+std::string Summary::seeds() const {
+  Average counts;
+  for (const Configuration& one : configurations) counts.add(static_cast<double>(one.cells.size()));
+  const std::string most = plural(static_cast<long long>(counts.high), "seed");
+  return counts.low == counts.high ? most : format("%.0f to ", counts.low) + most;
+}
+
 Summary summarize(const Results& results) {
   Summary out;
   for (const Cell& cell : results.cells)
     (cell.error.empty() ? out.good : out.failed).push_back(&cell);
-  const auto place = [](const Cell* c) {
-    return std::make_tuple(c->rows * c->columns, c->rows, c->task, c->pattern, c->depth, c->k,
-                           c->activation, c->seed);
-  };
-  std::stable_sort(out.good.begin(), out.good.end(),
-                   [&](const Cell* a, const Cell* b) { return place(a) < place(b); });
+  std::stable_sort(out.good.begin(), out.good.end(), [&](const Cell* a, const Cell* b) {
+    return std::make_pair(configuration(*a), a->seed) < std::make_pair(configuration(*b), b->seed);
+  });
   out.classification = !out.good.empty() && out.good[0]->classes > 0;
   out.models = model_names(out.good);
   out.shapes = shape_names(out.good);

@@ -16,14 +16,24 @@ struct Average {
   void add(double value);
 };
 
+// geo_sparse against another model, where both have a finite test figure.
+struct Duel {
+  struct Side {
+    Average test, step_ms, memory_bytes;
+  } geo, other;
+  int64_t wins = 0, contests = 0;  // wins: cells in which geo_sparse is strictly better
+  int64_t cells = 0;               // that have both models
+};
+
 // What one model reached on a set of cells.
 struct ModelSummary {
   Average test, train, validation, best_test;  // the metric
   Average parameters, step_ms, train_s, memory_bytes;
-  int64_t cells = 0;            // that have the model; test.count of them have a figure
-  int64_t geo_wins = 0;         // cells in which geo_sparse is strictly better than this model
-  int64_t contests = 0;         // cells in which both have been run
-  Average duel_geo, duel_test;  // test figures of geo_sparse and of this model where both have one
+  int64_t cells = 0;           // that have the model; test.count of them have a figure
+  int64_t diverged = 0;        // cells in which it has no finite test figure
+  int64_t mismatched = 0;      // cells in which its parameters are off by more than is allowed
+  double most_mismatched = 0;  // the largest share among these
+  Duel duel;
 };
 
 // Cells that differ in their seeds only.
@@ -49,6 +59,9 @@ struct Summary {
   // Of a reference line over the cells of a shape ("" for all), which may be none.
   Average line(const std::string& name, const std::string& shape) const;
   std::vector<std::string> line_names() const;
+  bool has_validation() const;
+  // The smallest and the largest number of seeds of a configuration: "3 seeds", "1 to 3 seeds".
+  std::string seeds() const;
 };
 
 // Refers to `results`.

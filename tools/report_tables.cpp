@@ -22,9 +22,14 @@ std::string sorted_cell(const std::string& shown, double value, const std::strin
   const std::string by = std::isfinite(value) ? format("%.9g", value) : "";
   return td(shown, " data-v=\"" + by + "\"" + (kind.empty() ? "" : " class=\"" + kind + "\""));
 }
-std::string head_cell(const std::string& name, const std::string& kind = "") {
-  return "<th scope=\"col\"" + (kind.empty() ? "" : " class=\"" + kind + "\"") + ">" + html(name) +
-         "</th>";
+struct Head {
+  std::string name, kind;    // kind: "text" for a column of text
+  std::string meaning = "";  // where the name does not say it
+};
+std::string head_cell(const Head& head) {
+  return "<th scope=\"col\"" + (head.kind.empty() ? "" : " class=\"" + head.kind + "\"") +
+         (head.meaning.empty() ? "" : " title=\"" + html(head.meaning) + "\"") + ">" +
+         html(head.name) + "</th>";
 }
 std::string swatch(int series) {
   return "<svg viewBox=\"-7 -7 14 14\" aria-hidden=\"true\">" + marker(series, 0, 0, 5) + "</svg>";
@@ -34,19 +39,25 @@ std::string model_cell(const Summary& summary, size_t m) {
   return swatch(series_of(summary, m)) + html(summary.models[m]);
 }
 
-std::string table(const std::string& caption, const Cells& head, const std::vector<Cells>& rows) {
-  std::string out = "<div class=\"scroll" + std::string(rows.size() > 40 ? " tall" : "") +
+std::string table(const std::string& caption, const std::vector<Head>& heads,
+                  const std::vector<Cells>& rows) {
+  std::string out = "<p class=\"caption\">" + html(caption) + "</p>\n<div class=\"scroll" +
+                    std::string(rows.size() > 40 ? " tall" : "") +
                     "\" role=\"region\" tabindex=\"0\" aria-label=\"" + html(caption) +
-                    "\"><table class=\"sortable\"><caption>" + html(caption) +
-                    "</caption><thead><tr>";
-  for (const auto& cell : head) out += cell;
+                    "\"><table class=\"sortable\" aria-label=\"" + html(caption) + "\"><thead><tr>";
+  for (const Head& head : heads) out += head_cell(head);
   out += "</tr></thead><tbody>";
   for (const Cells& row : rows) {
     out += "<tr>";
     for (const auto& cell : row) out += cell;
     out += "</tr>\n";
   }
-  return out + "</tbody></table></div>\n";
+  std::string note;
+  for (const Head& head : heads)
+    if (!head.meaning.empty())
+      note += (note.empty() ? "" : "; ") + html(head.name) + ": " + html(head.meaning);
+  return out + "</tbody></table></div>\n" +
+         (note.empty() ? "" : "<p class=\"soft notes\">" + note + ".</p>\n");
 }
 
 std::string metric_cell(const Summary& summary, double value) {
@@ -70,34 +81,38 @@ bool any(const Summary& summary, const std::function<double(const ModelResult&)>
       if (std::isfinite(value(model))) return true;
   return false;
 }
-bool has_validation(const Summary& s) {
-  return any(s, [&](const ModelResult& m) { return s.metric(m.validation); });
-}
 bool has_best(const Summary& s) {
   return any(s, [&](const ModelResult& m) { return s.metric(m.best_test); });
-}
-
-bool has_missing(const Summary& s) {
-  return std::any_of(s.all.begin(), s.all.end(),
-                     [](const ModelSummary& one) { return one.test.count < one.cells; });
-}
-
-int64_t configurations_won(const Summary& summary, size_t m) {
-  return std::count_if(summary.configurations.begin(), summary.configurations.end(),
-                       [&](const Configuration& one) {
-                         return one.models[0].cells > 0 && one.models[m].cells > 0 &&
-                                summary.better(one.models[0].test.mean, one.models[m].test.mean);
-                       });
-}
-int64_t configurations_with(const Summary& summary, size_t m) {
-  return std::count_if(
-      summary.configurations.begin(), summary.configurations.end(),
-      [&](const Configuration& one) { return one.models[0].cells > 0 && one.models[m].cells > 0; });
 }
 
 std::string of(int64_t part, int64_t whole) {
   return sorted_cell(std::to_string(part) + " of " + std::to_string(whole),
                      static_cast<double>(part));
+}
+
+bool has_missing(const Summary& s) {
+  return std::any_of(s.all.begin(), s.all.end(),
+                     [](const ModelSummary& one) { return one.diverged > 0; });
+}
+
+// By the means over the cells in which both have a figure.
+std::string configurations_won(const Summary& summary, size_t m) {
+  int64_t wins = 0, contests = 0;
+  for (const Configuration& one : summary.configurations) {
+    const Duel& duel = one.models[m].duel;
+    contests += duel.contests > 0;
+    wins += summary.better(duel.geo.test.mean, duel.other.test.mean);
+  }
+  return of(wins, contests);
+}
+
+// The figure of the epoch that was best, by the validation rows where there are some.
+Head best_head(const Summary& summary, const std::string& by_validation,
+               const std::string& by_training) {
+  const ModelResult& any = summary.good[0]->models[0];
+  if (any.best_by == "train")
+    return {by_training, "", "the test figure after the epoch with the lowest training loss"};
+  return {by_validation, "", "the test figure after the epoch with the best validation figure"};
 }
 
 // Rows of reference lines have these columns only.
@@ -114,30 +129,89 @@ bool has_duels(const Summary& s) {
   return s.models[0] == "geo_sparse" && s.models.size() > 1 && s.good.size() > 1;
 }
 
-Cells model_head(const Summary& summary) {
-  const std::string test = "test " + metric_name(summary);
-  const bool shapes = summary.shapes.size() > 1;
-  Cells head = {head_cell("model", "text"), head_cell(test)};
-  if (shapes)
-    for (const auto& shape : summary.shapes) head.push_back(head_cell(shape));
-  head.push_back(head_cell("train " + metric_name(summary)));
-  if (has_validation(summary)) head.push_back(head_cell("validation"));
-  if (has_best(summary)) head.push_back(head_cell("at best epoch"));
-  for (const char* name : {"parameters", "step (ms)", "training (s)", "memory (MB)"})
-    head.push_back(head_cell(name));
-  if (has_missing(summary)) head.push_back(head_cell("with figures"));
+std::vector<Head> model_head(const Summary& summary) {
+  const std::string metric = metric_name(summary);
+  std::vector<Head> head = {{"model", "text"}, {"test " + metric, ""}};
+  if (summary.shapes.size() > 1)
+    for (const auto& shape : summary.shapes)
+      head.push_back({shape, "", "test " + metric + " of this shape"});
+  head.push_back({"train " + metric, ""});
+  if (summary.has_validation()) head.push_back({"validation", ""});
+  if (has_best(summary))
+    head.push_back(best_head(summary, "at best epoch", "at lowest train loss"));
+  head.push_back({"parameters", ""});
+  head.push_back({"step (ms)", "", "the median time of a training step"});
+  head.push_back({"training (s)", "", "the whole training, its evaluations included"});
+  head.push_back({"memory (MB)", "", "the most that tensors took at a time"});
+  if (has_missing(summary))
+    head.push_back({"with figures", "", "cells in which the loss stayed finite"});
   if (has_duels(summary)) {
-    head.push_back(head_cell("geo better, cells"));
-    head.push_back(head_cell("configurations"));
+    head.push_back(
+        {"geo better, cells", "", "cells in which geo_sparse has the better test figure"});
+    head.push_back({"configurations", "",
+                    "configurations in which geo_sparse is better by the mean over the seeds"});
   }
   return head;
+}
+
+std::vector<Head> cell_head(const Summary& summary) {
+  const std::string metric = metric_name(summary);
+  std::vector<Head> head = {
+      {"model", "text"}, {"test " + metric, ""}, {"shape", "text"}, {"depth", ""},
+      {"k", ""},         {"activation", "text"}, {"seed", ""},      {"train " + metric, ""}};
+  if (summary.has_validation()) head.push_back({"validation", ""});
+  if (has_best(summary)) {
+    head.push_back({"best epoch", ""});
+    head.push_back(best_head(summary, "test then", "test then"));
+  }
+  const bool classes = summary.classification;
+  head.push_back({classes ? "cross-entropy" : "test r2", ""});
+  head.push_back({classes ? "macro F1" : "test mae", ""});
+  head.push_back({"parameters", ""});
+  head.push_back({"off by", "", "how far the parameters are from those of geo_sparse"});
+  head.push_back({"step (ms)", "", "the median time of a training step"});
+  head.push_back({"25 to 75 %", "", "between these the middle half of the steps took, in ms"});
+  head.push_back({"training (s)", ""});
+  head.push_back({"rows/s", "", "training rows per second of training"});
+  head.push_back({"memory (MB)", "", "the most that tensors took at a time"});
+  head.push_back({"non-finite steps", "", "steps with a loss or a gradient that is not finite"});
+  return head;
+}
+
+Cells cell_row(const Summary& summary, const Cell& cell, size_t m, const ModelResult& model) {
+  const double area = static_cast<double>(cell.rows * cell.columns);
+  Cells row = {row_head(model_cell(summary, m)),
+               metric_cell(summary, summary.metric(model.test)),
+               sorted_cell(shape_name(cell), area, "text"),
+               td(std::to_string(cell.depth)),
+               td(std::to_string(cell.k)),
+               text_cell(cell.activation),
+               td(std::to_string(cell.seed)),
+               metric_cell(summary, summary.metric(model.train))};
+  if (summary.has_validation())
+    row.push_back(metric_cell(summary, summary.metric(model.validation)));
+  if (has_best(summary)) {
+    row.push_back(number_cell(model.best_epoch));
+    row.push_back(metric_cell(summary, summary.metric(model.best_test)));
+  }
+  row.push_back(number_cell(summary.classification ? model.test.loss : model.test.r2));
+  row.push_back(number_cell(summary.classification ? model.test.macro_f1 : model.test.mae));
+  row.push_back(number_cell(model.parameters));
+  row.push_back(sorted_cell(percent(model.mismatch_ratio), model.mismatch_ratio));
+  row.push_back(number_cell(model.step_ms));
+  row.push_back(sorted_cell(number(model.step_ms_p25) + " to " + number(model.step_ms_p75),
+                            model.step_ms_p25));
+  for (const double value :
+       {model.train_s, model.samples_per_s, megabytes(model.memory_bytes), model.nonfinite_steps})
+    row.push_back(number_cell(value));
+  return row;
 }
 
 }  // namespace
 
 std::string model_table(const Summary& summary) {
   const bool several = summary.good.size() > 1, shapes = summary.shapes.size() > 1;
-  const Cells head = model_head(summary);
+  const std::vector<Head> head = model_head(summary);
   std::vector<Cells> rows;
   for (size_t m = 0; m < summary.models.size(); ++m) {
     const ModelSummary& model = summary.all[m];
@@ -145,16 +219,15 @@ std::string model_table(const Summary& summary) {
     if (shapes)
       for (const auto& by : summary.by_shape) row.push_back(metric_cell(summary, by[m].test.mean));
     row.push_back(metric_cell(summary, model.train.mean));
-    if (has_validation(summary)) row.push_back(metric_cell(summary, model.validation.mean));
+    if (summary.has_validation()) row.push_back(metric_cell(summary, model.validation.mean));
     if (has_best(summary)) row.push_back(metric_cell(summary, model.best_test.mean));
     for (const double value : {model.parameters.mean, model.step_ms.mean, model.train_s.mean,
                                megabytes(model.memory_bytes.mean)})
       row.push_back(number_cell(value));
     if (has_missing(summary)) row.push_back(of(model.test.count, model.cells));
     if (has_duels(summary)) {
-      row.push_back(m == 0 ? td("") : of(model.geo_wins, model.contests));
-      row.push_back(m == 0 ? td("")
-                           : of(configurations_won(summary, m), configurations_with(summary, m)));
+      row.push_back(m == 0 ? td("") : of(model.duel.wins, model.duel.contests));
+      row.push_back(m == 0 ? td("") : configurations_won(summary, m));
     }
     rows.push_back(row);
   }
@@ -165,14 +238,16 @@ std::string model_table(const Summary& summary) {
 }
 
 std::string configuration_table(const Summary& summary) {
-  Cells head = {head_cell("shape", "text"), head_cell("configuration", "text"), head_cell("seeds")};
-  for (const auto& name : summary.models) head.push_back(head_cell(name));
+  std::vector<Head> head = {{"configuration", "text"}, {"shape", "text"}, {"seeds", ""}};
+  for (const auto& name : summary.models) head.push_back({name, ""});
   const bool geo = summary.models[0] == "geo_sparse" && summary.models.size() > 1;
-  if (geo) head.push_back(head_cell("geo better, seeds \u00d7 baselines"));
+  if (geo)
+    head.push_back({"geo better", "",
+                    "how often geo_sparse has the better test figure, over seeds and baselines"});
   std::vector<Cells> rows;
   for (const Configuration& one : summary.configurations) {
     const double area = static_cast<double>(one.cells[0]->rows * one.cells[0]->columns);
-    Cells row = {sorted_cell(one.shape, area, "text"), row_head(html(one.label)),
+    Cells row = {row_head(html(one.label)), sorted_cell(one.shape, area, "text"),
                  td(std::to_string(one.cells.size()))};
     double best = NAN;
     for (const ModelSummary& model : one.models)
@@ -180,8 +255,8 @@ std::string configuration_table(const Summary& summary) {
     int64_t wins = 0, contests = 0;
     for (const ModelSummary& model : one.models) {
       row.push_back(spread_cell(summary, model.test, model.test.mean == best ? "win" : ""));
-      wins += model.geo_wins;
-      contests += model.contests;
+      wins += model.duel.wins;
+      contests += model.duel.contests;
     }
     if (geo) row.push_back(of(wins, contests));
     rows.push_back(row);
@@ -192,52 +267,12 @@ std::string configuration_table(const Summary& summary) {
 }
 
 std::string cell_table(const Summary& summary) {
-  const std::string metric = metric_name(summary);
-  const bool validation = has_validation(summary), best = has_best(summary);
-  Cells head = {
-      head_cell("shape", "text"),      head_cell("depth"),          head_cell("k"),
-      head_cell("activation", "text"), head_cell("seed"),           head_cell("model", "text"),
-      head_cell("test " + metric),     head_cell("train " + metric)};
-  if (validation) head.push_back(head_cell("validation"));
-  if (best)
-    for (const char* name : {"best epoch", "test then"}) head.push_back(head_cell(name));
-  const auto others =
-      summary.classification ? Cells{"cross-entropy", "macro F1"} : Cells{"test r2", "test mae"};
-  for (const auto& name : others) head.push_back(head_cell(name));
-  for (const char* name : {"parameters", "off by", "step (ms)", "25 to 75 %", "training (s)",
-                           "rows/s", "memory (MB)", "non-finite steps"})
-    head.push_back(head_cell(name));
+  const std::vector<Head> head = cell_head(summary);
   std::vector<Cells> rows;
   for (const Cell* cell : summary.good)
-    for (size_t m = 0; m < summary.models.size(); ++m) {
-      const ModelResult* model = find_model(*cell, summary.models[m]);
-      if (model == nullptr) continue;
-      Cells row = {
-          sorted_cell(shape_name(*cell), static_cast<double>(cell->rows * cell->columns), "text"),
-          td(std::to_string(cell->depth)),
-          td(std::to_string(cell->k)),
-          text_cell(cell->activation),
-          td(std::to_string(cell->seed)),
-          row_head(model_cell(summary, m)),
-          metric_cell(summary, summary.metric(model->test)),
-          metric_cell(summary, summary.metric(model->train))};
-      if (validation) row.push_back(metric_cell(summary, summary.metric(model->validation)));
-      if (best) {
-        row.push_back(number_cell(model->best_epoch));
-        row.push_back(metric_cell(summary, summary.metric(model->best_test)));
-      }
-      row.push_back(number_cell(summary.classification ? model->test.loss : model->test.r2));
-      row.push_back(number_cell(summary.classification ? model->test.macro_f1 : model->test.mae));
-      row.push_back(number_cell(model->parameters));
-      row.push_back(sorted_cell(percent(model->mismatch_ratio), model->mismatch_ratio));
-      row.push_back(number_cell(model->step_ms));
-      row.push_back(sorted_cell(number(model->step_ms_p25) + " to " + number(model->step_ms_p75),
-                                model->step_ms_p25));
-      for (const double value : {model->train_s, model->samples_per_s,
-                                 megabytes(model->memory_bytes), model->nonfinite_steps})
-        row.push_back(number_cell(value));
-      rows.push_back(row);
-    }
+    for (size_t m = 0; m < summary.models.size(); ++m)
+      if (const ModelResult* model = find_model(*cell, summary.models[m]))
+        rows.push_back(cell_row(summary, *cell, m, *model));
   return table("All results", head, rows);
 }
 
@@ -245,8 +280,7 @@ std::string failure_table(const Summary& summary) {
   std::vector<Cells> rows;
   for (const Cell* cell : summary.failed)
     rows.push_back({row_head(html(cell->id)), td(html(cell->error), " class=\"text long\"")});
-  return table("Cells without figures", {head_cell("cell", "text"), head_cell("why", "text")},
-               rows);
+  return table("Cells without figures", {{"cell", "text"}, {"why", "text"}}, rows);
 }
 
 std::string legend(const Summary& summary) {

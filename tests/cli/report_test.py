@@ -13,6 +13,8 @@ from case import CliCase, GOLDEN
 
 BASELINES = ("dense_resrelu", "dense_respsann")
 HOSTILE = "<script>alert('x&\"y')</script>"
+SAME_COST = ", at 1 times its step time (1.5 ms against 1.5 ms) and 1 times its memory (1.5 MB " \
+            "against 1.5 MB)"
 VOID = {"meta", "br", "hr", "img", "input", "link"}
 
 
@@ -78,6 +80,7 @@ def results(losses=(0.01, 0.09, 0.12), *, shape=(8, 8), depth=4, k=8, activation
                      "sparse_activation": activation, "activation_config": None, "network": network,
                      "baselines": list(BASELINES), "task": task, "train_size": 8192,
                      "val_fraction": 0.1 if more.get("validation", True) else 0.0,
+                     "val_size": 819 if more.get("validation", True) else 0,
                      "test_size": 2048, "epochs": 3, "batch_size": 256, "lr": 1e-3,
                      "weight_decay": 0.0, "seed": seed, "classes": 5 if accuracies else 0,
                      "loss": "cross_entropy" if accuracies else "mse"},
@@ -121,7 +124,7 @@ class Page(html.parser.HTMLParser):
     def __init__(self, text):
         super().__init__()
         self.open, self.ids, self.used, self.tags, self.text = [], [], [], [], ""
-        self.tables, self.heads = [], []
+        self.tables, self.titles = [], []
         self.feed(text)
         self.close()
         assert not self.open, self.open
@@ -140,6 +143,7 @@ class Page(html.parser.HTMLParser):
             self.tables[-1][-1].append("")
             if tag == "th":
                 assert attrs.get("scope") in ("col", "row"), attrs
+                self.titles.append(attrs.get("title"))
         if tag not in VOID:
             self.open.append(tag)
 
@@ -201,15 +205,17 @@ class Report(ReportCase):
     def test_a_comparison(self):
         out = self.ok("report", self.single())
         self.assertEqual(out, "run/report.html: 1 cell\n"
-                         "geo_sparse is better than dense_resrelu: test mse 0.01000 against 0.09000\n"
-                         "geo_sparse is better than dense_respsann: test mse 0.01000 against 0.1200\n"
+                         "geo_sparse is better than dense_resrelu: test mse 0.01000 against 0.09000"
+                         f" (9 times smaller){SAME_COST}\n"
+                         "geo_sparse is better than dense_respsann: test mse 0.01000 against 0.1200"
+                         f" (12 times smaller){SAME_COST}\n"
                          "geo_sparse is better than predicting the mean: 0.2700\n"
                          "geo_sparse is better than least squares: 0.2100\n")
         page = self.page("run")
         for text in ("geo_sparse against dense_resrelu, dense_respsann: task mixed",
                      "8x8, depth 4, k 8, psann, seed 0; cpu; A CPU; 2026-11-21T18:00:00Z",
-                     "better than dense_respsann: test mse 0.01000 against 0.1200.",
-                     "Test mse against parameters", "Step time against parameters", "Loss by epoch",
+                     "better than dense_respsann: test mse 0.01000 against 0.1200 (12 times smaller), ",
+                     "Test mse against parameters", "Test mse against training time", "Step time against parameters", "Loss by epoch",
                      "Neuron (4, 4), in the middle: 8 inputs, all different, its own cell among "
                      "them.", "Neuron (0, 0), in a corner: 8 inputs, 3 different",
                      "One of 4 blocks; after the last one a dense layer with 1 output.",
@@ -228,10 +234,10 @@ class Report(ReportCase):
              "1.500"],
             ["predicting the mean", "0.2700", *[""] * 7], ["least squares", "0.2100", *[""] * 7]])
         self.assertEqual(page.tables[1][2], [
-            "8x8", "4", "8", "psann", "0", "dense_resrelu", "0.09000", "0.07200", "0.09900", "3",
+            "dense_resrelu", "0.09000", "8x8", "4", "8", "psann", "0", "0.07200", "0.09900", "3",
             "0.09000", "0.9100", "0.2100", "900", "1.0 %", "1.500", "1.350 to 1.800", "2.500",
             "40000", "1.500", "0"])
-        self.assertEqual(page.count("svg", "chart"), 3 + 2 + 1)
+        self.assertEqual(page.count("svg", "chart"), 4 + 2 + 1)
         # Two curves and two lines of reference, for three models.
         self.assertEqual(page.count("path", "curve"), 6)
         self.assertEqual(page.count("path", "dashed"), 3)
@@ -243,10 +249,16 @@ class Report(ReportCase):
         self.sweep(cells)
         page = self.page("sweep")
         self.assertIn("4 cells; cpu", page.text)
+        self.assertIn("No validation rows: nothing was stopped early; figures are of the last epoch.",
+                      page.text)
+        self.assertIn("Mean over the seeds (2 seeds), thin lines from the smallest to the largest; ",
+                      page.text)
+        self.assertEqual(page.count("path", "whisker"), 2 * 3)
         # geo: 0.04, 0.08, 0.08, 0.16
         self.assertIn("better than dense_resrelu in 3 of 4 cells; mean test mse 0.09000 against "
-                      "0.1000.", page.text)
-        self.assertIn("better than dense_respsann in 1 of 4 cells", page.text)
+                      f"0.1000 (1.1 times smaller){SAME_COST}.", page.text)
+        self.assertIn("better than dense_respsann in 1 of 4 cells; mean test mse 0.09000 against "
+                      "0.05000 (1.8 times larger), at", page.text)
         self.assertIn("better than least squares in 4 of 4 cells", page.text)
         self.assertIn("Best configuration of geo_sparse: 8x8, depth 4, k 4, psann, test mse 0.06000 "
                       "(mean of 2 seeds)", page.text)
@@ -255,11 +267,11 @@ class Report(ReportCase):
         self.assertEqual(models["dense_resrelu"][-2:], ["3 of 4", "1 of 2"])
         self.assertEqual(models["dense_respsann"][-2:], ["1 of 4", "0 of 2"])
         self.assertEqual(page.tables[1], [
-            ["shape", "configuration", "seeds", "geo_sparse", "dense_resrelu", "dense_respsann",
-             "geo better, seeds \u00d7 baselines"],
-            ["8x8", "depth 4, k 4, psann", "2", "0.06000 0.04000 to 0.08000",
+            ["configuration", "shape", "seeds", "geo_sparse", "dense_resrelu", "dense_respsann",
+             "geo better"],
+            ["depth 4, k 4, psann", "8x8", "2", "0.06000 0.04000 to 0.08000",
              "0.1000 0.1000 to 0.1000", "0.05000 0.05000 to 0.05000", "3 of 4"],
-            ["8x8", "depth 4, k 8, psann", "2", "0.1200 0.08000 to 0.1600",
+            ["depth 4, k 8, psann", "8x8", "2", "0.1200 0.08000 to 0.1600",
              "0.1000 0.1000 to 0.1000", "0.05000 0.05000 to 0.05000", "1 of 4"]])
         self.assertEqual(len(page.tables[2]), 1 + 4 * 3)
         self.assertEqual(page.count("details"), 2)
@@ -268,12 +280,12 @@ class Report(ReportCase):
 
     def test_shapes_have_charts_of_their_own(self):
         cells = {"a": results(shape=(16, 16)), "b": results(shape=(8, 8), depth=6, activation="relu"),
-                 "c": results(shape=(10, 12), pattern="hash")}
+                 "c": results(shape=(10, 12))}
         page = self.page(self.sweep(cells))
         heads = page.tables[0][0]
         self.assertEqual(heads[1:5], ["test mse", "8x8", "10x12", "16x16"])
-        self.assertEqual(page.count("svg", "chart"), 4 * 3 + 3 * 2 + 1)
-        for text in ("One of 4 or 6 blocks", "relu or psann", "8x8, k 8, local", "10x12, k 8, hash", "of 16x16."):
+        self.assertEqual(page.count("svg", "chart"), 5 * 3 + 3 * 2 + 1)
+        for text in ("One of 4 or 6 blocks", "relu or psann", "8x8, k 8, local", "10x12, k 8, local", "of 16x16."):
             self.assertIn(text, page.text)
 
     def test_a_classification(self):
@@ -285,7 +297,7 @@ class Report(ReportCase):
         self.assertIn("better than dense_respsann in 1 of 2 cells", page.text)
         self.assertIn("predicting the most frequent class", page.text)
         self.assertIn("Accuracy by epoch", page.text)
-        self.assertEqual(page.tables[1][1][6], "97.0 %")
+        self.assertEqual(page.tables[1][1][1], "97.0 %")
         self.assertIn("macro F1", page.tables[1][0])
         self.assertIn("accuracy (%)", page.text)
 
@@ -304,18 +316,20 @@ class Report(ReportCase):
         self.write("sweep/killed/manifest.json", {})
         os.makedirs(self.path("sweep/begun"))
         self.write("sweep/plots/accuracy.dat", "")
-        self.write("sweep/manifest.json", {"cells": [{}] * 9})
+        self.write("sweep/manifest.json", {"cells": [{"run_id": f"task={i}"} for i in range(4)]})
         # The first in the order of names says which kind the page is about.
         out = self.ok("report", "sweep")
-        self.assertTrue(out.startswith("sweep/report.html: 5 cells, 4 without figures\n"), out)
+        self.assertTrue(out.startswith("sweep/report.html: 5 of 9 cells; 4 are missing, 4 without "
+                                       "figures\n"), out)
         page = self.page("sweep")
-        self.assertIn("5 of 9 cells, 4 without figures; cpu", page.text)
+        self.assertIn("5 of 9 cells; 4 are missing, 4 without figures; cpu", page.text)
         self.assertEqual(page.tables[1][1:], [
             ["broken", "unreadable: results.json: no JSON"],
             ["failed", HOSTILE],
-            ["good", "left out: a regression beside classifications, or the reverse"],
+            ["good", "left out: other settings than classes (classes: 5, now 0)"],
             ["mute", "failed without a message"]])
         for content, says in (([], "is no object"), ({"cells": {}}, "cells is no list"),
+                              ({"cells": [{}]}, "cells[0].run_id is absent or empty"),
                               (b"{", "no JSON")):
             self.write("sweep/manifest.json", content)
             self.assert_one_line_error(["report", "sweep"], says=f"sweep/manifest.json: {says}")
@@ -325,10 +339,12 @@ class Report(ReportCase):
         del cells["s3"]["models"][0]
         cells["s2"]["models"][2]["metrics_test"] = None
         page = self.page(self.sweep(cells))
+        self.assertNotIn("\u2013 against", page.text)
         self.assertIn("geo_sparse is better than dense_resrelu in 2 of 2 cells; mean test mse "
-                      "0.01500 against 0.1500.", page.text)
-        self.assertIn("geo_sparse is better than dense_respsann in 2 of 2 cells; mean test mse "
-                      "0.01000 against 0.2000.", page.text)
+                      "0.01500 against 0.1500 (10 times smaller), at", page.text)
+        self.assertIn("geo_sparse is better than dense_respsann in 1 of 1 comparable cell; mean "
+                      "test mse 0.01000 against 0.2000 (20 times smaller), at", page.text)
+        self.assertIn("dense_respsann diverged in 1 of 3 cells (loss not finite).", page.text)
 
     def test_a_sweep_that_failed_whole(self):
         self.sweep({"a": {"status": "error", "error": "out of memory"}})
@@ -373,11 +389,13 @@ class Report(ReportCase):
         for one in content["models"]:
             one.update(metrics_test=None, metrics_train={}, metrics_val=None, train={}, curve=[],
                        best=None, params_empirical=None)
-        content.update(environment=None, reference_lines=[])
+        content.update(environment=None)
         self.write("run/results.json", content)
         page = self.page("run")
         self.assertEqual(page.tables[0][1], ["geo_sparse", *["\u2013"] * 6, "0 of 1"])
         self.assertEqual(page.count("svg", "chart"), 3)
+        self.assertEqual(self.ok("report", "run").split("\n")[1:], [
+            f"{name} diverged (loss not finite)" for name in ("geo_sparse", *BASELINES)] + [""])
 
     def test_many_cells_are_quick_to_read(self):
         os.makedirs(self.path("sweep"))
@@ -463,7 +481,7 @@ class Report(ReportCase):
     def test_too_many_models(self):
         cells = {}
         for i in range(13):
-            cells[f"c{i}"] = results()
+            cells[f"c{i}"] = results(seed=i)
             cells[f"c{i}"]["models"][0]["name"] = f"m{i}"
         self.assert_one_line_error(["report", self.sweep(cells)], says="sweep: more than 16 models")
 
@@ -524,6 +542,160 @@ class Report(ReportCase):
                                    "written")
 
 
+class Comparable(ReportCase):
+    """Which cells stand beside each other, and what is said of those that cannot."""
+
+    def curve_of(self, scaler):
+        content = results()
+        content["manifest"]["dataset_meta"] = scaler
+        self.write("run/results.json", content)
+        page = self.page("run")
+        self.ok("report", "run", "--plots", "svg", "--quiet", env=self.gnuplot())
+        blocks = self.read("run/plots/mse_by_epoch.dat").decode().split("\n\n\n")
+        return page, {b.split("\n")[0]: float(b.split("\n")[1].split()[1]) for b in blocks}
+
+    def gnuplot(self):
+        self.write("bin/gnuplot", "#!/bin/sh\ncat > /dev/null\n")
+        os.chmod(self.path("bin/gnuplot"), 0o755)
+        return dict(os.environ, PATH=self.path("bin") + ":" + os.environ["PATH"])
+
+    def test_training_losses_are_in_units_of_the_data(self):
+        loss = 0.01 * (1 + 3 / 1)
+        for scaler, factor in ((None, 1), ({"y_scaler": None}, 1),
+                               ({"y_scaler": "standard", "y_scaler_std": 4.0}, 16)):
+            page, curves = self.curve_of(scaler)
+            self.assertAlmostEqual(curves["# geo_sparse, training"], 0.8 * loss * factor)
+            self.assertAlmostEqual(curves["# geo_sparse"], loss)
+            self.assertIn("Solid: test rows; dashed: training rows", page.text)
+        for scaler in ({"y_scaler": "standard", "y_scaler_std": [1.0, 2.0]},
+                       {"y_scaler": "standard"}):
+            page, curves = self.curve_of(scaler)
+            self.assertNotIn("# geo_sparse, training", curves)
+            self.assertEqual(page.count("path", "dashed"), 0)
+            self.assertIn("Test rows. The training loss is of the scaled targets, each by a number "
+                          "of its own, and has no place on this axis.", page.text)
+
+    def test_other_settings_are_left_out(self):
+        changes = {"b": ("epochs", 5), "c": ("lr", 0.1), "d": ("task", "sine"),
+                   "e": ("train_size", 10), "f": ("val_fraction", 0.5), "g": ("digest", "ff"),
+                   "h": ("isa", "avx2"), "i": ("baselines", []), "j": ("scale_y", True)}
+        cells = {name: results(seed=i) for i, name in enumerate("abcdefghij")}
+        for name, (key, value) in changes.items():
+            cells[name]["manifest"][key] = value
+        cells["k"] = results(seed=99)
+        cells["k"]["manifest"]["network"]["norm"] = "none"
+        # What belongs to a cell or follows from it may differ.
+        cells["l"] = results(seed=12, k=4, depth=6, shape=(4, 4), activation="relu")
+        cells["l"]["manifest"].update(dense_relu_width=7, dense_depth=6,
+                                      dataset_meta={"features": 16})
+        page = self.page(self.sweep(cells))
+        why = {row[0]: row[1] for row in page.tables[1][1:]}
+        self.assertEqual(why.keys(), set("bcdefghijk"))
+        self.assertEqual(why["b"], "left out: other settings than a (epochs: 3, now 5)")
+        self.assertEqual(why["d"], 'left out: other settings than a (task: "mixed", now "sine")')
+        self.assertEqual(why["g"], 'left out: other settings than a (digest: nothing, now "ff")')
+        self.assertEqual(why["k"],
+                         'left out: other settings than a (network.norm: nothing, now "none")')
+        self.assertIn("12 cells, 10 without figures; cpu", page.text)
+
+    def test_seeds_count_once(self):
+        cells = {"a": results(), "b": results((0.5, 0.5, 0.5)), "c": results(k=4),
+                 "d": results(k=4, seed=1)}
+        cells["e"] = results()
+        cells["e"]["manifest"]["dense_depth"] = 2
+        page = self.page(self.sweep(cells))
+        self.assertEqual(page.tables[1][1:],
+                         [["b", "left out: same configuration and seed as a"]])
+        self.assertEqual([row[:3] for row in page.tables[2][1:]],
+                         [["depth 4, k 4, psann", "8x8", "2"], ["depth 4, k 8, psann", "8x8", "1"],
+                          ["depth 4 (dense 2), k 8, psann", "8x8", "1"]])
+        self.assertIn("Mean over the seeds (1 to 2 seeds)", page.text)
+
+    def test_networks_that_diverged_are_not_defeats(self):
+        cells = {f"s{i}": results((0.01, 0.02, 0.005), seed=i) for i in range(4)}
+        cells["s0"]["models"][0]["metrics_test"]["mse"] = None
+        cells["s1"]["models"][1]["metrics_test"]["mse"] = None
+        text = self.ok("report", self.sweep(cells))
+        self.assertIn("geo_sparse is better than dense_resrelu in 2 of 2 comparable cells; mean "
+                      "test mse 0.01000 against 0.02000 ", text)
+        self.assertIn("geo_sparse is better than dense_respsann in 0 of 3 comparable cells; mean "
+                      "test mse 0.01000 against 0.005000 ", text)
+        self.assertIn("better than predicting the mean in 3 of 3 comparable cells\n", text)
+        self.assertIn("\ngeo_sparse diverged in 1 of 4 cells (loss not finite)\n", text)
+        self.assertIn("\ndense_resrelu diverged in 1 of 4 cells (loss not finite)\n", text)
+        page = self.page("sweep")
+        self.assertEqual(self.rows(page, 0)["dense_resrelu"][-3:], ["3 of 4", "2 of 2", "1 of 1"])
+
+    def test_answers_of_a_network_that_diverged_are_none(self):
+        content = results((0.1, 0.2, 0.3), accuracies=(0.9, 0.95, 0.8))
+        content["models"][1]["metrics_test"]["cross_entropy"] = None
+        self.write("run/results.json", content)
+        out = self.ok("report", "run")
+        self.assertIn("dense_resrelu diverged (loss not finite)\n", out)
+        self.assertNotIn("better than dense_resrelu", out)
+        self.assertNotIn("95.0 %", out)
+
+    def test_cost_and_size(self):
+        cells = {f"s{i}": results((0.01, 0.04, 0.02), seed=i) for i in range(3)}
+        for i, cell in enumerate(cells.values()):
+            cell["manifest"]["match_tolerance"] = 0.01
+            geo, one, other = cell["models"]
+            geo["train"].update(step_time_ms_median=3.0, memory_high_water_bytes=4e6)
+            one["train"].update(step_time_ms_median=0.8, memory_high_water_bytes=None)
+            other["train"].update(step_time_ms_median=None, step_time_ms_mean=None,
+                                  memory_high_water_bytes=1e6)
+            one["param_mismatch_ratio"] = 0.01 * (i + 1)
+            other["param_mismatch_ratio"] = 0.02 if i == 2 else 0.0
+        text = self.ok("report", self.sweep(cells))
+        self.assertIn("3 of 3 cells; mean test mse 0.01000 against 0.04000 (4 times smaller), at "
+                      "3.8 times its step time (3 ms against 0.8 ms)\n", text)
+        self.assertIn("(2 times smaller), at 4 times its memory (4 MB against 1 MB)\n", text)
+        self.assertIn("\n2 of 3 dense_resrelu have more than 1 % more or fewer parameters than "
+                      "geo_sparse, at most 3.0 %\n", text)
+        self.assertIn("\n1 of 3 dense_respsann has more than 1 % more or fewer", text)
+        self.write("run/results.json", cells["s2"])
+        self.assertIn("\nThe parameters of dense_resrelu are off those of geo_sparse by 3.0 %, more "
+                      "than 1 %\n", self.ok("report", "run"))
+
+    def test_sweeps_that_have_not_ended(self):
+        ids = [f"task=mixed_shape=8x8_depth=4_k=8_act=psann_seed={i}" for i in range(3)]
+        self.write("sweep/manifest.json", {"settings": {}, "cells": [{"run_id": i} for i in ids]})
+        self.assertEqual(self.ok("report", "sweep"), "sweep/report.html: 0 of 3 cells; 3 are missing"
+                         "\nNo cell has figures\n")
+        page = self.page("sweep")
+        self.assertIn("0 of 3 cells; 3 are missing", page.text)
+        self.assertIn("No cell has figures.", page.text)
+        for i, one in enumerate(ids[:2]):
+            self.write(f"sweep/{one.replace('=', '_')}/results.json", results(seed=i))
+            left = 2 - i
+            self.assertTrue(self.ok("report", "sweep").startswith(
+                f"sweep/report.html: {i + 1} of 3 cells; {left} {'are' if left > 1 else 'is'} "
+                "missing\n"))
+        self.assertIn("2 of 3 cells; 1 is missing; cpu", self.page("sweep").text)
+
+    def test_names_of_columns_are_explained(self):
+        page = self.page(self.single(validation=False))
+        self.assertIn("at lowest train loss", page.tables[0][0])
+        self.assertIn("the test figure after the epoch with the lowest training loss", page.titles)
+        self.assertIn("test then: the test figure after the epoch with the lowest training loss; "
+                      "off by: how far the parameters are from those of geo_sparse; ", page.text)
+        self.assertIn("8192 rows", page.text)
+        self.assertNotIn("for validation", page.text)
+        page = self.page(self.single())
+        self.assertIn("at best epoch", page.tables[0][0])
+        self.assertIn("the test figure after the epoch with the best validation figure", page.titles)
+        self.assertIn("8192 rows, of these 819 for validation", page.text)
+        self.assertNotIn("No validation rows", page.text)
+
+    def test_singular(self):
+        cells = {"a": results(), "b": {"status": "error", "error": "no memory"}}
+        cells["a"]["manifest"].update(train_size=1, val_size=0)
+        page = self.page(self.sweep(cells))
+        for text in ("2 cells, 1 without figures", "1 cell without figures", "1 row"):
+            self.assertIn(text, page.text)
+        self.assertNotRegex(page.text, r"\b1 (cells|rows|seeds|blocks|outputs)\b")
+
+
 class Plots(ReportCase):
     """With and without gnuplot."""
 
@@ -553,23 +725,26 @@ class Plots(ReportCase):
             "echo \"$@\" >> args; while read -r l; do echo \"$l\" >> script; done\n"))
         self.assertEqual((done.status, done.err), (0, ""))
         self.assertEqual(sorted(os.listdir(self.path("run/plots"))),
-                         ["accuracy.dat", "args", "curves.dat", "script", "step_time.dat"])
-        self.assertEqual(self.read("run/plots/args"), b"-d -\n" * 6)
+                         ["args", "mse_against_parameters.dat", "mse_against_training_time.dat",
+                          "mse_by_epoch.dat", "script", "step_time_against_parameters.dat"])
+        self.assertEqual(self.read("run/plots/args"), b"-d -\n" * 8)
         script = self.read("run/plots/script").decode()
-        for name in ("accuracy", "curves", "step_time"):
+        for name in ("mse_against_parameters", "mse_by_epoch", "step_time_against_parameters"):
             for kind in ("png", "svg"):
                 self.assertIn(f"set output '{name}.{kind}'", script)
-        self.assertEqual(script.count("noenhanced size 960,500"), 9)
+        self.assertEqual(script.count("noenhanced size 960,500"), 12)
+        for title in ("1 title 'solid: test'", "2 title 'dashed: training'"):
+            self.assertEqual(script.count("NaN with lines lw 2 lc rgb '#1b1e23' dt " + title), 2)
         self.assertNotIn('"', script)
         self.assertIn("set logscale y", script)
-        blocks = self.read("run/plots/accuracy.dat").decode().split("\n\n\n")
+        blocks = self.read("run/plots/mse_against_parameters.dat").decode().split("\n\n\n")
         self.assertEqual([b.split("\n")[0] for b in blocks], [
             "# predicting the mean 0.2700", "# least squares 0.2100", "# geo_sparse", "# dense_resrelu", "# dense_respsann"])
         self.assertEqual(blocks[2:], ["# geo_sparse\n900 0.01", "# dense_resrelu\n900 "
                                       "0.089999999999999997", "# dense_respsann\n900 0.12\n"])
         self.run_program("report", "run", "--plots", "svg", "--plots", "png", **self.fake(
             "while read -r l; do echo \"$l\" >> script2; done\n"))
-        self.assertEqual(self.read("run/plots/script2").count(b"set output '"), 6)
+        self.assertEqual(self.read("run/plots/script2").count(b"set output '"), 8)
 
     def test_gnuplot_that_fails(self):
         self.single()
@@ -602,7 +777,8 @@ class Plots(ReportCase):
         self.sweep(cells, name="<odd 'name'>")
         self.ok("report", "<odd 'name'>", "--plots", "png,svg")
         names = sorted(os.listdir(self.path("<odd 'name'>/plots")))
-        charts = ("accuracy", "configurations", "curves", "step_time")
+        charts = ("mse_against_parameters", "mse_against_training_time", "mse_by_configuration",
+                  "mse_by_epoch", "step_time_against_parameters")
         self.assertEqual(names, sorted(f"{c}.{e}" for c in charts for e in ("dat", "png", "svg")))
         for chart in charts:
             self.assertEqual(self.read(f"<odd 'name'>/plots/{chart}.png")[:8], b"\x89PNG\r\n\x1a\n")
