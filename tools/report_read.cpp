@@ -103,21 +103,21 @@ void read_manifest(const Value& of, Cell& cell) {
   cell.classes = of["classes"].whole();
   cell.dense_depth = of["dense_depth"].whole();
   cell.match_tolerance = of["match_tolerance"].number();
-  cell.training = facts(of, {{"data", "data"},
-                             {"target", "target"},
-                             {"test_size", "test rows"},
-                             {"epochs", "epochs"},
-                             {"batch_size", "batch size"},
-                             {"lr", "learning rate"},
-                             {"weight_decay", "weight decay"},
-                             {"scale_x", "scaled inputs"},
-                             {"scale_y", "scaled targets"},
-                             {"fresh_seed_per_model", "fresh seed per model"},
-                             {"pattern", "pattern"},
-                             {"radius", "radius"},
-                             {"wrap_mode", "wrap mode"}});
+  cell.training = facts(of, {{"data", "data"}, {"target", "target"}});
   if (const std::string rows = training_rows(of); !rows.empty())
     cell.training.emplace_back("training rows", rows);
+  for (const auto& fact : facts(of, {{"test_size", "test rows"},
+                                     {"epochs", "epochs"},
+                                     {"batch_size", "batch size"},
+                                     {"lr", "learning rate"},
+                                     {"weight_decay", "weight decay"},
+                                     {"scale_x", "scaled inputs"},
+                                     {"scale_y", "scaled targets"},
+                                     {"fresh_seed_per_model", "fresh seed per model"},
+                                     {"pattern", "pattern"},
+                                     {"radius", "radius"},
+                                     {"wrap_mode", "wrap mode"}}))
+    cell.training.push_back(fact);
   if (const Value config = of["activation_config"]; !config.absent())
     cell.training.emplace_back("activation settings", printable(config.dump(), 400));
   const Value network = of["network"];

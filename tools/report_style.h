@@ -6,11 +6,11 @@ namespace sinew::tools {
 // Colours of the series: after Okabe and Ito, made darker for white and lighter for black ground.
 inline constexpr const char* report_css = R"css(
 :root { color-scheme: light dark;
-  --ground: #fff; --text: #1b1e23; --soft: #565d68; --rule: #d9dce1; --band: #f4f5f7; --bad: #b3261e;
+  --ground: #fff; --text: #1b1e23; --soft: #565d68; --rule: #d9dce1; --band: #f4f5f7; --bad: #b3261e; --shade: #565d6890;
   --s0: #0067b0; --s1: #c2500a; --s2: #00805c; --s3: #a8478a; --s4: #946300; --s5: #4d5562;
   --s6: #7a5cc0; --s7: #8a3b3b; }
 @media (prefers-color-scheme: dark) { :root {
-  --ground: #15171b; --text: #e7e9ec; --soft: #a9b0bb; --rule: #383d46; --band: #1e2126; --bad: #ff8a80;
+  --ground: #15171b; --text: #e7e9ec; --soft: #a9b0bb; --rule: #383d46; --band: #1e2126; --bad: #ff8a80; --shade: #a9b0bb70;
   --s0: #5cb3f0; --s1: #ff8f4a; --s2: #37c99b; --s3: #e08cc4; --s4: #e5b035; --s5: #b4bcc8;
   --s6: #b39df0; --s7: #e59a9a; } }
 .s0 { --c: var(--s0) } .s1 { --c: var(--s1) } .s2 { --c: var(--s2) } .s3 { --c: var(--s3) }
@@ -29,11 +29,12 @@ p { margin: .4rem 0; max-width: 50rem }
   list-style: none; font-size: .875rem }
 .legend svg, th svg, td svg { width: 14px; height: 14px; vertical-align: -2px; margin-right: .3rem }
 .charts { display: grid; gap: 1rem 2rem;
-  grid-template-columns: repeat(auto-fill, minmax(min(100%, 26rem), 1fr)) }
-figure { margin: 0 }
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)) }
+figure { margin: 0; max-width: 44rem; container-type: inline-size }
 figure h3 { font-size: .9rem; margin: .4rem 0 0 }
 .chart { display: block; width: 100%; height: auto; font: 11px system-ui, sans-serif }
 .chart text { fill: var(--text) }
+@container (min-width: 32rem) { .chart { font-size: 8.5px } }
 .chart .note { fill: var(--soft) }
 .chart .note, .chart .halo { paint-order: stroke; stroke: var(--ground); stroke-width: 3px;
   stroke-linejoin: round }
@@ -57,7 +58,7 @@ figure h3 { font-size: .9rem; margin: .4rem 0 0 }
 .scroll { overflow-x: auto; width: fit-content; max-width: 100%; border: 1px solid var(--rule);
   margin: .3rem 0;
   background: linear-gradient(to left, var(--ground) 40%, transparent) right / 3rem 100% local,
-    linear-gradient(to left, var(--soft), transparent) right / 1rem 100% scroll;
+    linear-gradient(to left, var(--shade), transparent) right / 1rem 100% scroll;
   background-repeat: no-repeat }
 .scroll.tall { max-height: 36rem; overflow-y: auto }
 table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums;
@@ -67,7 +68,8 @@ table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tab
 th[title] { cursor: help }
 th, td { padding: .25rem .6rem; text-align: right; white-space: nowrap; vertical-align: top }
 th { font-weight: 600 }
-thead th { position: sticky; top: 0; background: var(--band); vertical-align: bottom }
+thead th { position: sticky; top: 0; background: var(--band); vertical-align: bottom;
+  white-space: normal }
 tbody th, tbody .text, thead .text { text-align: left }
 tr > th:first-child { position: sticky; left: 0; z-index: 1 }
 thead th:first-child { z-index: 2 }

@@ -133,8 +133,7 @@ std::vector<Head> model_head(const Summary& summary) {
   const std::string metric = metric_name(summary);
   std::vector<Head> head = {{"model", "text"}, {"test " + metric, ""}};
   if (summary.shapes.size() > 1)
-    for (const auto& shape : summary.shapes)
-      head.push_back({shape, "", "test " + metric + " of this shape"});
+    for (const auto& shape : summary.shapes) head.push_back({shape, ""});
   head.push_back({"train " + metric, ""});
   if (summary.has_validation()) head.push_back({"validation", ""});
   if (has_best(summary))
