@@ -9,7 +9,6 @@
 #include "report_html.h"
 #include "report_plots.h"
 #include "report_read.h"
-#include "report_text.h"
 #include "sinew/io.h"
 
 namespace sinew::tools {
