@@ -125,7 +125,7 @@ void run(const Bench& b) {
   print(b.run, table_head(settings));
   Ceilings ceilings;
   const std::vector<Result> results = results_of(cases, b, ceilings);
-  if (b.json) write_file(*b.json, to_json(results, ceilings, settings));
+  if (b.json) write_file(*b.json, to_json(results, ceilings, settings, b.run));
   if (b.compare) print(b.run, comparison(earlier, results, settings));
   require_complete(results, cases.size());
 }

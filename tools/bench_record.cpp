@@ -133,8 +133,8 @@ std::string table_row(const Result& r, const Ceilings& ceilings) {
 }
 
 std::string to_json(const std::vector<Result>& results, const Ceilings& ceilings,
-                    const BenchSettings& settings) {
-  Json out = {{"environment", environment()},
+                    const BenchSettings& settings, const RunFlags& run) {
+  Json out = {{"environment", environment(run)},
               {"settings", settings_json(settings)},
               {"ceilings", ceilings_json(ceilings)},
               {"cases", Json::array()}};

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "bench.h"
+#include "command.h"
 
 namespace sinew::tools {
 
@@ -39,7 +40,7 @@ std::string rates(const Result& result, const Ceilings& ceilings);
 
 // environment, settings, ceilings, cases. Times in ms, rates in 1e9 per second, shares of 1.
 std::string to_json(const std::vector<Result>& results, const Ceilings& ceilings,
-                    const BenchSettings& settings);
+                    const BenchSettings& settings, const RunFlags& run);
 
 // What --compare needs of an earlier run's JSON.
 struct Earlier {

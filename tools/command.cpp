@@ -51,8 +51,9 @@ void catch_signals() {
 void add_run_flags(Flags& flags, RunFlags& run) {
   flags.add("--device", run.device, "auto (cuda where usable), cpu or cuda")
       .one_of({"auto", "cpu", "cuda"});
-  flags.add("--threads", run.threads, "CPU threads; default: the processors it may use")
-      .range(1, 1024);
+  flags.add("--threads", run.threads, "CPU threads")
+      .range(1, 1024)
+      .shown("the processors it may use");
   flags.add("--isa", run.isa, "instruction set: auto, generic, avx2 or avx512")
       .one_of({"auto", "generic", "avx2", "avx512"});
   const auto set_precision = [&run](const std::string& precision) {

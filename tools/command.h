@@ -30,8 +30,9 @@ struct RunFlags {
   int threads = 0;              // 0: all
   bool quiet = false;
 
-  void apply() const;          // sets this thread's device, precision, threads and instruction set
-  DType data_type() const;     // f32 or f64
+  void apply() const;       // sets this thread's device, precision, threads and instruction set
+  DType data_type() const;  // f32 or f64
+  bool records_steps() const { return graph != "off"; }
   DType network_type() const;  // for Network::to: f32, f64 or bf16
 
  private:

@@ -25,7 +25,8 @@ class Compare {
   RunFlags run_;
   ComparisonFlags flags_;
   DataFlags data_;
-  std::string test_data_, test_target_, loss_, out_;
+  std::string test_data_, test_target_, loss_;
+  std::optional<std::string> out_;
   double test_fraction_ = 0.2;
   bool overwrite_ = false;
 };
@@ -216,12 +217,13 @@ void Compare::run() {
   ComparisonSettings settings = flags_.settings(run_);
   const std::optional<FileTask> files = read_files(settings);
   Comparison comparison(settings, run_, files);
-  const std::string out = out_.empty() ? dated_folder("reports/geo_sparse") : out_;
+  const std::string out = out_.value_or(dated_folder("reports/geo_sparse"));
   std::error_code ignored;
   if (!overwrite_ && std::filesystem::exists(out + "/results.json", ignored))
     throw Error(out + ": holds a comparison (results.json); use --overwrite");
   RunFolder folder(out);
   folder.take();
+  remove_temporaries(out);
   work_starts();
   for (const std::string& warning : comparison.warnings()) notice(run_, warning);
   if (files) notice(run_, summary(*files, settings, comparison));

@@ -89,10 +89,7 @@ Json Comparison::run(const Watch& watch) {
   for (const ReferenceLine& line : reference_lines(i.data, i.files ? i.files->classes : 0))
     lines.push_back(line_json(line));
   for (size_t which = 0; which < i.nets.size(); ++which) models.push_back(i.run_one(which, watch));
-  Json record = environment();
-  record["precision"] = i.run.precision;
-  record["graph"] = i.settings.train.recording == Recording::on;
-  return {{"environment", record},
+  return {{"environment", environment(i.run)},
           {"manifest", manifest(i.settings, i.run, i.files, i.contenders, i.data, i.task)},
           {"reference_lines", lines},
           {"models", models}};

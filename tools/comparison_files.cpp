@@ -1,4 +1,5 @@
 // The files of a comparison's folder.
+#include <filesystem>
 #include <set>
 
 #include "comparison.h"
@@ -65,6 +66,8 @@ void write_comparison(const std::string& folder, const Json& results) {
   };
   std::vector<Json> rows;
   for (const Json& model : results["models"]) rows.push_back(summary_row(model));
+  std::error_code ignored;  // never an old results.json beside a new manifest
+  std::filesystem::remove(folder + "/results.json", ignored);
   write_file(folder + "/manifest.json", text(results["manifest"]));
   write_file(folder + "/summary.csv", to_csv(rows));
   write_file(folder + "/results.json", text(results));

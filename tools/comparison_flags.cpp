@@ -91,7 +91,7 @@ ComparisonSettings ComparisonFlags::settings(const RunFlags& run) const {
   s.train.schedule.at(0, 1);
   s.train.adam.weight_decay = weight_decay_;
   s.train.on_nonfinite = OnNonfinite::ignore;
-  s.train.recording = run.graph == "off" ? Recording::off : Recording::on;
+  s.train.recording = run.records_steps() ? Recording::on : Recording::off;
   s.seeding = fresh_seed_ ? Seeding::fresh_per_model : Seeding::one_stream;
   s.seed = seed_;
   s.timing_warmup_steps = timing_warmup_steps_;

@@ -16,6 +16,12 @@ Json if_any(const std::optional<T>& value, const F& json) {
   return value ? json(*value) : Json();
 }
 
+// Has class c a row or a prediction? (Above 4096 classes there is no confusion to ask.)
+bool occurs(const ClassMetrics& m, size_t c) {
+  const auto predicted = [c](const std::vector<int64_t>& row) { return row[c] > 0; };
+  return m.classes[c].support > 0 || std::any_of(m.confusion.begin(), m.confusion.end(), predicted);
+}
+
 Json score_json(const Score& s) {
   if (s.regression) {
     const RegressionMetrics& m = *s.regression;
@@ -26,11 +32,15 @@ Json score_json(const Score& s) {
             {"r2", number(m.r2)}};
   }
   if (!s.classes) return nullptr;
-  double f1 = 0;
-  for (const ClassMetrics::Row& row : s.classes->classes) f1 += row.f1;
+  double f1 = 0, classes = 0;
+  for (size_t c = 0; c < s.classes->classes.size(); ++c) {
+    if (!occurs(*s.classes, c)) continue;
+    f1 += s.classes->classes[c].f1;
+    ++classes;
+  }
   return {{"cross_entropy", number(s.loss)},
           {"accuracy", s.classes->accuracy},
-          {"macro_f1", f1 / static_cast<double>(s.classes->classes.size())}};
+          {"macro_f1", number(f1 / classes)}};
 }
 
 Json point_json(const CurvePoint& p) {
@@ -227,7 +237,7 @@ Json model_json(const Contender& c, int64_t trainable, const ContenderRun& run,
   out.update({{"train", train_json(run, s, rows)},
               {"curve", curve},
               {"best",
-               {{"epoch", run.best_epoch},
+               {{"epoch", run.best_epoch > 0 ? Json(run.best_epoch) : Json()},
                 {"by", scores.validation ? "val" : "train"},
                 {"metrics_test", score_json(run.best_test)},
                 {"metrics_val", if_any(run.best_validation, score_json)}}},

@@ -66,7 +66,7 @@ Json devices() {
 
 }  // namespace
 
-Json environment() {
+Json environment(const RunFlags& run) {
   utsname system{};
   uname(&system);
   const std::string built = SINEW_CUDA_BUILD;
@@ -87,7 +87,9 @@ Json environment() {
       {"threads", threads()},
       {"memory_total_bytes", static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE)},
       {"device", name(device())},
+      {"precision", run.precision},
       {"tf32", tf32() == Tf32::on},
+      {"graph", run.records_steps()},
       {"cuda_build", built == "disabled" ? Json() : Json(built)},
       {"driver", field("/proc/driver/nvidia/version", "NVRM version")},
       {"devices", devices()}};

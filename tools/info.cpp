@@ -41,7 +41,7 @@ std::string as_text(const Json& record) {
 
 void show(const Info& info) {
   info.run.apply();
-  const Json record = environment();
+  const Json record = environment(info.run);
   work_starts();
   print(info.run, info.json ? record.dump(1) + "\n" : as_text(record));
 }

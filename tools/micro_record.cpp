@@ -152,7 +152,7 @@ void write_micro(const std::string& folder, const MicroSettings& settings, const
   const Json manifest = manifest_of(settings, run), models = models_of(lines, ceilings);
   const std::string recommended = recommended_mode(lines);
   const Json results = {
-      {"environment", environment()},
+      {"environment", environment(run)},
       {"manifest", manifest},
       {"ceilings", ceilings_json(ceilings)},
       {"recommended_compute_mode", recommended.empty() ? Json() : Json(recommended)},

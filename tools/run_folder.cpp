@@ -96,7 +96,7 @@ void RunFolder::take() {
   make_folder(path_);
   require_writable_folder(path_);
   require_writable_folder(path_ + "/checkpoint");
-  lock_.emplace(path_, FileLock::Kind::alone, "another training is writing to it");
+  lock_.emplace(path_, FileLock::Kind::alone, "another run is writing to it");
 }
 
 void RunFolder::prepare(Checkpoint checkpoint) const {

@@ -42,7 +42,7 @@ class RunFolder {
   std::string checkpoint() const;  // the file of Trainer::state()
 
   // Makes the folder and keeps other trainings out of it. Throws if it cannot be made or written,
-  // or if another training is in it.
+  // or if another run is in it.
   void take();
   // A place for checkpoints without temporaries of killed runs; without the checkpoint too, where
   // the training starts anew. The model stays until a new one is written.

@@ -47,6 +47,7 @@ class SweepCommand {
   RunFlags run_, cell_run_;
   ComparisonFlags comparison_;
   GridLists lists_;
+  std::optional<std::string> asked_out_;
   std::string out_, shard_text_;
   bool resume_ = false, dry_run_ = false, plot_ = false;
   size_t jobs_ = 0, progress_every_ = 1;
@@ -88,7 +89,8 @@ void SweepCommand::plan() {
     jobs_ = device() == Device::cuda
                 ? 1
                 : std::max<size_t>(1, available / static_cast<size_t>(cell_run_.threads));
-  if (out_.empty()) out_ = dated_folder("reports/geo_sparse_sweep");
+  if (asked_out_ && asked_out_->empty()) throw Error("--out is empty");
+  out_ = asked_out_.value_or(dated_folder("reports/geo_sparse_sweep"));
 }
 
 // Throws if the folder holds what this sweep must not go on with.
@@ -250,7 +252,8 @@ void SweepCommand::add_to(Flags& flags) {
   add_list("--ks", lists_.ks, "inputs that each feature of a layer reads, between commas");
   add_list("--activations", lists_.activations, "of the geo-sparse network, between commas");
   add_list("--seeds", lists_.seeds, "of data, split and networks, between commas");
-  flags.add("--out", out_, "folder of the sweep").shown("reports/geo_sparse_sweep/<local time>");
+  flags.add("--out", asked_out_, "folder of the sweep")
+      .shown("reports/geo_sparse_sweep/<local time>");
   flags.add("--resume", resume_, "go on in the folder: keep cells that are complete");
   flags.add("--dry-run", dry_run_, "print what would be done with each cell, touch nothing");
   flags.add("--plot", plot_, "draw summary_plot.png and summary_plot.svg with gnuplot");
@@ -266,6 +269,7 @@ void SweepCommand::add_to(Flags& flags) {
             "place in its array");
   comparison_.add_to(flags, ComparisonFlags::Of::grid);
   add_run_flags(flags, run_);
+  flags.get("--threads").shown("1 per cell");
 }
 
 struct Merge {

@@ -65,6 +65,10 @@ void require_whole(const Json& results) {
       require(is_object(one, "metrics_test"), "a model or reference line without metrics_test");
     }
   }
+  const auto baselines = results["manifest"].find("baselines");
+  require(baselines != results["manifest"].end() && baselines->is_array() &&
+              baselines->size() + 1 == results["models"].size(),
+          "not the models of its manifest");
 }
 
 std::string cell_difference(const Json& stored, const SweepPlan& plan, const PlannedCell& cell) {

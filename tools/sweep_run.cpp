@@ -11,6 +11,7 @@
 #include <mutex>
 #include <new>
 #include <optional>
+#include <system_error>
 #include <thread>
 
 #include "comparison.h"
@@ -53,7 +54,7 @@ class Runner {
   void step(size_t position, int64_t done, int64_t total);
   void finished(size_t position, double seconds);
   std::string line(const CellState& state, size_t cell, double seconds) const;
-  void refresh_summary();
+  bool summary_is_due() const;
   bool interrupted();
 
   const SweepWork& work_;
@@ -66,13 +67,18 @@ class Runner {
   std::vector<std::vector<std::string>> warnings_;
   Clock::time_point summary_at_ = Clock::now();
   double summary_pause_ = 1;  // s
+  bool refreshing_ = false;   // a thread writes the summary
   Progress progress_;
 };
 
 void Runner::run() {
   {
     std::vector<std::jthread> threads;
-    for (size_t i = 0; i < work_.jobs; ++i) threads.emplace_back([this] { work(); });
+    try {
+      for (size_t i = 0; i < work_.jobs; ++i) threads.emplace_back([this] { work(); });
+    } catch (const std::system_error&) {  // no more threads to be had: those that run do the work
+      if (threads.empty()) throw;
+    }
   }
   try {
     if (work_.summary == SweepWork::Summary::kept_current) write_summary(work_.folder, states_);
@@ -173,14 +179,25 @@ void Runner::run_cell(size_t position) {
 void Runner::finished(size_t position, double seconds) {
   const size_t cell = work_.to_do[position];
   CellState state = read_cell(work_.folder, work_.plan, cell);
+  std::vector<CellState> now;  // written without the mutex, for which the steps of other cells wait
+  {
+    const std::lock_guard lock(mutex_);
+    states_[cell] = std::move(state);
+    ++ended_;
+    done_ += per_cell - parts_[position];
+    parts_[position] = per_cell;
+    if (ended_ % work_.progress_every == 0 || ended_ == work_.to_do.size())
+      progress_.unit(done_, line(states_[cell], cell, seconds));
+    if (!summary_is_due()) return;
+    now = states_;
+    refreshing_ = true;
+  }
+  const auto start = Clock::now();
+  write_summary(work_.folder, now);
   const std::lock_guard lock(mutex_);
-  states_[cell] = std::move(state);
-  ++ended_;
-  done_ += per_cell - parts_[position];
-  parts_[position] = per_cell;
-  if (ended_ % work_.progress_every == 0 || ended_ == work_.to_do.size())
-    progress_.unit(done_, line(states_[cell], cell, seconds));
-  refresh_summary();
+  summary_at_ = Clock::now();
+  summary_pause_ = std::max(1.0, 20 * seconds_since(start));
+  refreshing_ = false;
 }
 
 std::string Runner::line(const CellState& state, size_t cell, double seconds) const {
@@ -198,13 +215,9 @@ std::string Runner::line(const CellState& state, size_t cell, double seconds) co
 }
 
 // At most once a second, and in at most a twentieth of the time; the caller holds the mutex.
-void Runner::refresh_summary() {
-  if (work_.summary == SweepWork::Summary::none || seconds_since(summary_at_) < summary_pause_)
-    return;
-  const auto start = Clock::now();
-  write_summary(work_.folder, states_);
-  summary_at_ = Clock::now();
-  summary_pause_ = std::max(1.0, 20 * seconds_since(start));
+bool Runner::summary_is_due() const {
+  return work_.summary != SweepWork::Summary::none && !refreshing_ &&
+         seconds_since(summary_at_) >= summary_pause_;
 }
 
 }  // namespace

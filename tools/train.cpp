@@ -239,7 +239,7 @@ std::string TrainCommand::epoch_line(const EpochRecord& r) const {
 }
 
 void TrainCommand::train() {
-  folder_->write_settings(settings_, environment().dump(1) + "\n");
+  folder_->write_settings(settings_, environment(run_flags_).dump(1) + "\n");
   notice(run_flags_, summary());
   const int64_t total = options_.epochs * trainer_->steps_per_epoch();
   bool finished = false;

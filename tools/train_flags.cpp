@@ -129,7 +129,7 @@ TrainOptions TrainFlags::options(const RunFlags& run, bool integer_target) const
   if (early_stopping_ && patience_ < 1)
     throw Error("--patience below 1 (" + std::to_string(patience_) + ")");
   o.patience = early_stopping_ ? patience_ : 0;
-  o.recording = run.graph == "off" ? Recording::off : Recording::on;
+  o.recording = run.records_steps() ? Recording::on : Recording::off;
   if (scale_y && o.loss.kind == LossKind::cross_entropy)
     throw Error("--scale-y is for numbers, not for class labels (loss cross_entropy)");
   return o;

@@ -122,7 +122,7 @@ struct ContenderRun {
   Scores scores;  // after the last epoch
   // The epoch with the smallest validation loss, without validation rows the smallest training
   // loss (never the test loss), and the scores then (training rows: not measured, empty).
-  int64_t best_epoch = 0;
+  int64_t best_epoch = 0;  // 0: no loss was finite
   Score best_test;
   std::optional<Score> best_validation;
   std::vector<CurvePoint> curve;
@@ -131,8 +131,9 @@ struct ContenderRun {
   double evaluation_s = 0;  // of that, validation and test rows after every epoch
   double grad_norm_max = 0;
   int64_t loss_nonfinite_steps = 0, grad_nonfinite_steps = 0;
-  // Most bytes that the training held at once beside the data and the other networks: network,
-  // moments, gradients, activations.
+  // High-water marks of the thread's pool and of the recorded steps' pools, added up: network,
+  // moments, gradients, activations, a batch. Without the data, other networks and evaluation (but
+  // for the validation where an epoch is one step).
   int64_t memory_high_water = 0;
 };
 // Trains as `options` say and evaluates after every epoch. `after_step` may end the run by an
@@ -144,7 +145,7 @@ ContenderRun run_contender(Network& net, const ComparisonData& data, const Train
 
 // What predictions without a network reach.
 //   mean: of the training targets;  least_squares: the affine map of x with the smallest mse on the
-//   training rows (of collinear columns all but one get the weight 0)
+//   training rows; collinear columns share their weight
 //   Of a classification with `classes` classes: most_frequent, the class of most training rows, and
 //   least_squares on one-hot targets, the largest output being the answer; their loss is NaN.
 struct ReferenceLine {

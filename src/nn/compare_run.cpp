@@ -26,6 +26,10 @@ class Run {
   }
 
   void after_step(const Trainer& trainer) {
+    // Evaluation would count as well: so before the first one, but where an epoch has one step
+    // only.
+    if (run.curve.empty() && (!trainer.epoch_ended() || trainer.steps_per_epoch() == 1))
+      thread_memory_ = memory().high_water - memory_before_;
     const StepTime& time = trainer.last_step();
     run.steps.push_back(time);
     step_s_ += time.data_s + time.compute_s;
@@ -33,7 +37,7 @@ class Run {
   }
 
   void finish(const Trainer& trainer) {
-    run.memory_high_water = memory().high_water - memory_before_ + trainer.memory().high_water;
+    run.memory_high_water = thread_memory_ + trainer.memory().high_water;
     const TrainData& d = data_.data;
     run.scores.train = score(d.x, d.y);
     if (d.val_x.defined()) run.scores.validation = score(d.val_x, d.val_y);
@@ -75,7 +79,7 @@ class Run {
     run.grad_norm_max = std::max(run.grad_norm_max, record.grad_norm_max);
     run.loss_nonfinite_steps += record.loss_nonfinite_steps;
     run.grad_nonfinite_steps += record.grad_nonfinite_steps;
-    if (record.improved || run.best_epoch == 0) {
+    if (record.improved) {
       run.best_epoch = record.epoch;
       run.best_test = test;
       if (data_.data.val_x.defined())
@@ -89,6 +93,7 @@ class Run {
   const ComparisonData& data_;
   bool classifies_;
   int64_t memory_before_ = 0;  // of other things
+  int64_t thread_memory_ = 0;  // of the thread's pool; recorded steps have pools of their own
   double step_s_ = 0;          // of the running epoch
 };
 

@@ -39,6 +39,18 @@ Tensor least_squares(const Tensor& x, const Tensor& y) {
   return Tensor::from(right, {n, outputs});
 }
 
+// As standard_scaler, but a column counts as constant only if rounding alone could move it.
+Scaler column_scaler(const Tensor& x) {
+  Scaler scaler{mean(x, {0}), {}};
+  const Tensor centred = sub(x, scaler.shift);
+  std::vector<double> deviation = sqrt(mean(mul(centred, centred), {0})).host<double>();
+  const std::vector<double> shift = scaler.shift.host<double>();
+  for (size_t i = 0; i < deviation.size(); ++i)
+    if (!(deviation[i] > 1e-12 * std::abs(shift[i]))) deviation[i] = 1;
+  scaler.scale = Tensor::from(deviation, {x.dim(1)});
+  return scaler;
+}
+
 class Lines {
  public:
   Lines(const ComparisonData& data, int64_t classes) : classes_(classes) {
@@ -63,7 +75,7 @@ class Lines {
                 [&](const Part& p) { return add(mul(p.y, Tensor::scalar(0, DType::f64)), mean_); });
   }
   ReferenceLine linear() const {
-    const Scaler scaler = standard_scaler(train_.x);
+    const Scaler scaler = column_scaler(train_.x);
     const Tensor weights = least_squares(scaler.apply(train_.x), sub(train_.y, mean_));
     return line("least_squares",
                 [&](const Part& p) { return add(matmul(scaler.apply(p.x), weights), mean_); });

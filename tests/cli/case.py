@@ -7,6 +7,7 @@ A test module runs alone with the program's path in the environment variable SIN
 import collections
 import json
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -31,6 +32,15 @@ Result = collections.namedtuple("Result", "status out err")
 NPY = {"<f2": "e", "<f4": "f", "<f8": "d", "|b1": "?", "|i1": "b", "|u1": "B", "<i2": "h",
        "<u2": "H", "<i4": "i", "<u4": "I", "<i8": "q", "<u8": "Q"}
 SAFETENSORS = {"F64": "d", "F32": "f", "F16": "e", "I64": "q", "I32": "i", "U8": "B", "BOOL": "?"}
+
+
+def volatile_fields():
+    """Fields of `train` that may differ between two runs of the same settings: docs/results.md."""
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs", "results.md")
+    with open(path, encoding="utf-8") as f:
+        table = f.read().split("<!-- volatile -->")[1].split("\n## ")[0]
+    row = next(line for line in table.splitlines() if line.startswith("| `train`"))
+    return re.findall(r"`(\w+)`", row.split("|")[2])
 
 
 def size_of(shape):

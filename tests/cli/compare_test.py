@@ -10,7 +10,7 @@ import signal
 import subprocess
 import unittest
 
-from case import GOLDEN, ON_CPU, PROGRAM, CliCase, npy
+from case import GOLDEN, ON_CPU, PROGRAM, CliCase, npy, volatile_fields
 
 SMALL = ["--shape", "2x3", "--depth", 1, "--k", 2, "--train-size", 40, "--test-size", 12,
          "--epochs", 2, "--batch-size", 16, "--quiet"]
@@ -25,8 +25,8 @@ REFERENCE_COLUMNS = """compile_time_s epoch_time_s_mean grad_nonfinite_steps gra
 
 def figures(results):
     """What may not differ between two runs: all but times and memory."""
-    models = [dict(m, train={k: m["train"][k] for k in ("grad_norm_max", "loss_nonfinite_steps",
-                                                        "grad_nonfinite_steps")})
+    volatile = volatile_fields()
+    models = [dict(m, train={k: v for k, v in m["train"].items() if k not in volatile})
               for m in results["models"]]
     return models, results["reference_lines"]
 
@@ -144,6 +144,15 @@ class Compare(CliCase):
         eager = self.compare("--graph", "off")["models"][0]["train"]
         self.assertEqual(eager["timed_steps"], 6 - 2)
 
+    def test_memory_is_that_of_training(self):
+        def bytes_of(*args):
+            return [m["train"]["memory_high_water_bytes"] for m in self.compare(*args)["models"]]
+        self.assertEqual(bytes_of("--test-size", 5), bytes_of("--test-size", 4000))
+
+    def test_nothing_is_best_where_no_loss_is_finite(self):
+        best = self.compare("--lr", 1e38, "--epochs", 2, "--train-size", 200)["models"][1]["best"]
+        self.assertEqual((best["epoch"], best["metrics_test"]), (None, None))
+
     def test_reference_lines(self):
         lines = {line["name"]: line for line in self.compare("--train-size", 400)["reference_lines"]}
         self.assertEqual(list(lines), ["mean", "least_squares"])
@@ -207,6 +216,16 @@ class Compare(CliCase):
         self.ok("compare", *SMALL)
         (name,) = os.listdir(self.path("reports/geo_sparse"))
         self.assertRegex(name, r"^\d{8}_\d{6}$")
+
+    def test_a_failed_overwrite_leaves_no_old_results(self):
+        self.compare()
+        self.write("out/.sinew-old.tmp", "")
+        limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2500, 2500))
+        done = self.run_program("compare", *SMALL, "--lr", 0.5, "--overwrite", "--out", "out",
+                                preexec_fn=limit)
+        self.assertEqual(done.status, 1)
+        self.assertNotIn("results.json", os.listdir(self.path("out")))
+        self.assertNotIn(".sinew-old.tmp", os.listdir(self.path("out")))
 
     def test_a_folder_with_a_comparison_is_kept(self):
         self.compare()
@@ -371,6 +390,7 @@ class Compare(CliCase):
         self.write("file", "x")
         self.assert_one_line_error(["compare", *SMALL, "--out", "file/out"], says="file/out: ")
         self.assert_one_line_error(["compare", *SMALL, "--out", "/proc/x"], says="/proc/x: ")
+        self.assert_one_line_error(["compare", *SMALL, "--out", ""], says="--out is empty")
 
     def test_a_full_disk(self):
         limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))

@@ -128,7 +128,7 @@ class Program(CliCase):
 class Info(CliCase):
     KEYS = ["timestamp", "hostname", "platform", "version", "commit", "build", "compiler",
             "processor", "instruction_sets", "isa", "threads", "memory_total_bytes", "device",
-            "tf32", "cuda_build", "driver", "devices"]
+            "precision", "tf32", "graph", "cuda_build", "driver", "devices"]
 
     def info(self, *args):
         return json.loads(self.ok("info", "--json", *args))

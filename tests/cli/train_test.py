@@ -349,7 +349,7 @@ class Train(CliCase):
             done = self.run_program("train", "--data", "x.npy", "--target", "t.npy", "--out", "run",
                                     flag)
             self.assertEqual((done.status, done.out), (2, ""))
-            self.assertEqual(done.err, "sinew train: error: run: another training is writing to it\n")
+            self.assertEqual(done.err, "sinew train: error: run: another run is writing to it\n")
         process.kill()
         process.communicate()
         self.train(out="run")

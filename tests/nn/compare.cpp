@@ -327,6 +327,25 @@ TEST_CASE("compare: least squares finds a linear task, collinear columns and sca
   }
 }
 
+TEST_CASE("compare: least squares whatever the columns' units") {
+  for (const double unit : {1e-8, 1.0, 1e8}) {
+    Task task = linear_task();
+    task.x = concat({affine(slice(task.x, 1, 0, 1), unit, 0), slice(task.x, 1, 1, 1),
+                     affine(slice(task.x, 1, 0, 1), 0, 5)},
+                    1);
+    task.test_x = concat({affine(slice(task.test_x, 1, 0, 1), unit, 0), slice(task.test_x, 1, 1, 1),
+                          affine(slice(task.test_x, 1, 0, 1), 0, 5)},
+                         1);
+    CHECK(reference_lines(prepare(task, {}))[1].scores.test.loss < 1e-12);
+  }
+}
+
+TEST_CASE("compare: collinear columns share their weight") {
+  const Tensor x = test::uniform({40, 1}, 3), other = test::uniform({40, 1}, 4);
+  const Task task{concat({x, x}, 1), x, concat({x, other}, 1), affine(add(x, other), 0.5, 0), {}};
+  CHECK(reference_lines(prepare(task, {}))[1].scores.test.loss < 1e-9);
+}
+
 TEST_CASE("compare: reference lines of the published tasks") {
   // geosparse.md section 6: least squares on test rows, 64 features, 8192 rows, means of 3 seeds.
   double mean = 0, linear = 0;
