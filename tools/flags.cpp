@@ -128,7 +128,7 @@ Flag Flag::check(const std::function<std::string(const std::string&)>& fault,
   return *this;
 }
 Flag Flag::list() {
-  option_->delimiter(',')->allow_extra_args();
+  option_->delimiter(',')->allow_extra_args(false);
   return *this;
 }
 

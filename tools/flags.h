@@ -46,7 +46,7 @@ class Flag {
   // `fault` says what is wrong with a text, "" if nothing is.
   Flag check(const std::function<std::string(const std::string&)>& fault, const std::string& type);
 
-  Flag list();  // of a vector: several between commas, or one after the other
+  Flag list();  // of a vector: several between commas
 
  private:
   friend class Flags;

@@ -7,10 +7,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 
 #include "sinew/error.h"
@@ -86,6 +88,20 @@ void gnuplot(const std::string& script, const std::string& folder) {
   std::rewind(in.get());
   const int status = run(path, folder, in.get(), err.get());
   if (status != 0) throw Error("gnuplot: failed (" + complaint(err.get()) + ")");
+}
+
+void gnuplot_picture(const std::string& folder, const std::string& file,
+                     const std::string& terminal, const std::string& script) {
+  const std::string temporary = ".sinew-plot.tmp", path = folder + "/" + temporary;
+  const bool svg = file.size() > 4 && file.compare(file.size() - 4, 4, ".svg") == 0;
+  const std::string end = svg ? "</svg>" : "IEND";
+  gnuplot(terminal + "\nset output '" + temporary + "'\n" + script + "\nunset output\n", folder);
+  const std::string picture = read_file(path);
+  std::error_code ignored;
+  std::filesystem::remove(path, ignored);
+  if (picture.find(end, picture.size() - std::min<size_t>(picture.size(), 16)) == picture.npos)
+    throw Error(folder + "/" + file + ": gnuplot could not write all of it (is the disk full?)");
+  write_file(folder + "/" + file, picture);
 }
 
 std::string gnuplot_text(const std::string& text) {

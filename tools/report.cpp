@@ -40,7 +40,6 @@ std::string plots_folder(const Report& r) {
 }
 
 void make_report(const Report& r) {
-  r.run.apply();
   const Results results = read_results(r.folder);
   const Summary summary = about(r.folder, [&] { return summarize(results); });
   const std::string file = r.out.value_or((fs::path(r.folder) / "report.html").string());
@@ -55,7 +54,7 @@ void make_report(const Report& r) {
   if (!r.plots.empty() && !draws)
     notice(r.run, "--plots: gnuplot is not in PATH; no plots written");
   std::string text = file + ": " + results.counts() + "\n";
-  for (const std::string& sentence : findings(summary)) text += sentence + "\n";
+  for (const std::string& sentence : findings(summary)) text += one_line(sentence) + "\n";
   print(r.run, text);
 }
 
@@ -70,7 +69,7 @@ void add_report(Flags& program) {
   flags.add("--plots", r->plots, "also DIR/plots/*.png or *.svg by gnuplot: png, svg")
       .list()
       .one_of({"png", "svg"});
-  add_run_flags(flags, r->run);
+  flags.add("--quiet", r->run.quiet, "print nothing but errors");
 }
 
 }  // namespace sinew::tools

@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "command.h"
 #include "report_text.h"
 #include "report_value.h"
 #include "sweep_plan.h"
@@ -150,9 +151,12 @@ Results read_results(const std::string& folder) {
   }
   out.kind = Results::Kind::sweep;
   Company company;
-  for (const fs::path& path : folders_in(folder))
-    if (auto cell = read_sweep_cell(path, company)) out.cells.push_back(std::move(*cell));
   std::set<std::string> planned = planned_cells(folder);
+  for (const fs::path& path : folders_in(folder)) {
+    if (stop_signal() != 0) throw Stopped("; nothing was written");
+    if (!planned.empty() && !planned.contains(path.filename().string())) continue;
+    if (auto cell = read_sweep_cell(path, company)) out.cells.push_back(std::move(*cell));
+  }
   for (const Cell& cell : out.cells) planned.erase(cell.id);
   out.missing = planned.size();
   if (out.cells.empty() && out.missing == 0)

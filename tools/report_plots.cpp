@@ -97,11 +97,8 @@ std::string terminal(PlotFormat format, size_t height) {
          " } else { set terminal png truecolor" + size + " }\n";
 }
 
-std::string script(const Chart& chart, const Drawn& drawn, PlotFormat format) {
-  const size_t height = chart.rows.empty() ? 500 : 220 + 18 * chart.rows.size();
-  const std::string ending = format == PlotFormat::png ? ".png" : ".svg";
-  std::string out = "set encoding utf8\n" + terminal(format, height) + "set output " +
-                    gnuplot_text(chart.name + ending) + "\nset title " + gnuplot_text(chart.title) +
+std::string script(const Chart& chart, const Drawn& drawn) {
+  std::string out = "set title " + gnuplot_text(chart.title) +
                     "\nset grid lt 1 lc rgb '#d9dce1'\nset key outside right top Left reverse "
                     "samplen 2 noenhanced\n" +
                     axis("x", chart.x) + (chart.rows.empty() ? axis("y", chart.y) : rows(chart)) +
@@ -109,11 +106,11 @@ std::string script(const Chart& chart, const Drawn& drawn, PlotFormat format) {
   for (size_t i = 0; i < drawn.elements.size(); ++i)
     out += (i > 0 ? ", " : "") + gnuplot_text(chart.name + ".dat") +
            drawn.elements[i].substr(std::string("DATA").size());
-  if (chart.solid.empty()) return out + "\nunset output\n";
+  if (chart.solid.empty()) return out + "\n";
   for (const auto& [title, dashes] : {std::pair(chart.solid, "1"), std::pair(chart.dashed, "2")})
     out += ", NaN with lines lw 2 lc rgb '#1b1e23' dt " + std::string(dashes) + " title " +
            gnuplot_text((dashes[0] == '1' ? "solid: " : "dashed: ") + title);
-  return out + "\nunset output\n";
+  return out + "\n";
 }
 
 }  // namespace
@@ -125,7 +122,10 @@ void write_plots(const std::string& folder, const std::vector<FigureGroup>& grou
       const Drawn drawn = draw(chart);
       if (drawn.elements.empty()) continue;
       write_file((std::filesystem::path(folder) / (chart.name + ".dat")).string(), drawn.data);
-      for (const PlotFormat format : formats) gnuplot(script(chart, drawn, format), folder);
+      const size_t height = chart.rows.empty() ? 500 : 220 + 18 * chart.rows.size();
+      for (const PlotFormat format : formats)
+        gnuplot_picture(folder, chart.name + (format == PlotFormat::png ? ".png" : ".svg"),
+                        "set encoding utf8\n" + terminal(format, height), script(chart, drawn));
     }
 }
 

@@ -160,7 +160,6 @@ std::string summary_table(const std::vector<CellState>& cells) {
 }
 
 bool plot_summary(const std::string& folder, const std::vector<CellState>& cells) {
-  namespace fs = std::filesystem;
   if (!gnuplot_found()) return false;
   std::string data, names;
   const Json models = by_model(cells);
@@ -179,14 +178,11 @@ bool plot_summary(const std::string& folder, const std::vector<CellState>& cells
       ")\nset grid ytics\nunset key\n"
       "set title 'mean training time in s'\nplot $data using 0:1 with boxes linecolor '#4477aa'\n"
       "set title 'mean test mse'\nplot $data using 0:2 with boxes linecolor '#4477aa'\n"
-      "unset multiplot\nset output\n";
-  const std::string png = ".sinew-plot-png.tmp", svg = ".sinew-plot-svg.tmp";
-  gnuplot("$data << END\n" + data + "END\nset terminal pngcairo size 1600, 640 fontscale 1.4\n" +
-              "set output '" + png + "'\n" + draw +
-              "set terminal svg size 1000, 400\nset output '" + svg + "'\n" + draw,
-          folder);
-  fs::rename(folder + "/" + png, folder + "/summary_plot.png");
-  fs::rename(folder + "/" + svg, folder + "/summary_plot.svg");
+      "unset multiplot\n";
+  const std::string script = "$data << END\n" + data + "END\n" + draw;
+  gnuplot_picture(folder, "summary_plot.png", "set terminal pngcairo size 1600, 640 fontscale 1.4",
+                  script);
+  gnuplot_picture(folder, "summary_plot.svg", "set terminal svg size 1000, 400", script);
   return true;
 }
 

@@ -24,7 +24,7 @@ BUILD = json.loads(subprocess.run([PROGRAM, "info", "--json", "--device", "cpu"]
 ON_CPU = ["--device", "cpu"] if BUILD not in (None, "emulated") else []
 
 COMMANDS = ("train", "predict", "evaluate", "params", "info", "bench", "compare", "micro",
-            "report", "sweep")
+            "sweep")
 
 Result = collections.namedtuple("Result", "status out err")
 
