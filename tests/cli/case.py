@@ -23,6 +23,9 @@ BUILD = json.loads(subprocess.run([PROGRAM, "info", "--json", "--device", "cpu"]
                                   capture_output=True).stdout)["cuda_build"]
 ON_CPU = ["--device", "cpu"] if BUILD not in (None, "emulated") else []
 
+with open(PROGRAM, "rb") as _program:
+    SANITIZED = b"__asan_init" in _program.read()  # slower, and hungry for address space
+
 COMMANDS = ("train", "predict", "evaluate", "params", "info", "bench", "compare", "micro",
             "sweep")
 

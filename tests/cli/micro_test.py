@@ -12,17 +12,12 @@ import subprocess
 import time
 import unittest
 
-from case import BUILD, CliCase, ON_CPU, PROGRAM
+from case import BUILD, CliCase, ON_CPU, PROGRAM, SANITIZED
 
 WORKS = ("forward", "forward_backward", "forward_backward_dx")
 FILES = ["manifest.json", "results.json", "summary.csv"]
 FAST = ("micro", "--no-ceilings", "--shape", "4x4", "--k", "3", "--batch-size", "2", "--steps", "3",
         "--warmup", "0")
-
-
-def is_sanitized():
-    with open(PROGRAM, "rb") as f:
-        return b"__asan_init" in f.read()
 
 
 class Micro(CliCase):
@@ -210,7 +205,7 @@ class Micro(CliCase):
             self.micro(*args, "--graph", "on", out=args[0])
 
     def test_ceilings(self):
-        if is_sanitized():
+        if SANITIZED:
             self.skipTest("takes too long with a sanitizer")
         fast = [a for a in FAST if a != "--no-ceilings"]
         text = self.ok(*fast, "--graph", "off", "--out", "m")

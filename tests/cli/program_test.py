@@ -7,7 +7,7 @@ import subprocess
 import time
 import unittest
 
-from case import CliCase, ON_CPU, PROGRAM
+from case import CliCase, ON_CPU, PROGRAM, SANITIZED
 
 # Subcommands with a call that only lacks the flags under test.
 CALLS = {"params": ("--shape", "4x4"), "info": (), "bench": ("--list",),
@@ -118,6 +118,7 @@ class Program(CliCase):
         self.assertIn(b"sinew info: error: standard output: writing failed (Broken pipe)\n",
                       done.stderr)
 
+    @unittest.skipIf(SANITIZED, "a sanitizer takes its time")
     def test_start_up_takes_milliseconds(self):
         def fastest():
             begin = time.perf_counter()
