@@ -10,7 +10,7 @@ import signal
 import subprocess
 import unittest
 
-from case import GOLDEN, ON_CPU, PROGRAM, CliCase, npy, volatile_fields
+from case import GOLDEN, ON_CPU, PROGRAM, SANITIZED, CliCase, npy, volatile_fields
 
 SMALL = ["--shape", "2x3", "--depth", 1, "--k", 2, "--train-size", 40, "--test-size", 12,
          "--epochs", 2, "--batch-size", 16, "--quiet"]
@@ -81,6 +81,7 @@ class Compare(CliCase):
                 self.assert_close(1 - model[part]["r2"], 1 - expected[part]["r2"])
             self.assert_close(model["train"]["grad_norm_max"], expected["train"]["grad_norm_max"])
 
+    @unittest.skipIf(SANITIZED, "800 steps of three networks")
     def test_a_cell_of_the_published_rerun(self):
         with open(f"{GOLDEN}/compare/rerun.csv", encoding="utf-8") as f:
             row = next(csv.DictReader(f))

@@ -15,14 +15,14 @@ import subprocess
 import time
 import unittest
 
-from case import CliCase, ON_CPU, PROGRAM, volatile_fields
+from case import CliCase, ON_CPU, PROGRAM, SANITIZED, volatile_fields
 
 TINY = ["--train-size", 32, "--test-size", 8, "--epochs", 1, "--batch-size", 16]
 GRID = ["--shapes", "2x2", "--depths", 1, "--ks", "2", "--activations", "relu,psann", "--seeds",
         "0,1"]
 IDS = [f"task=mixed_shape=2x2_depth=1_k=2_act={a}_seed={s}"
        for a in ("relu", "psann") for s in (0, 1)]
-SLOW = ["--epochs", 40]  # some 10 ms per cell
+SLOW = ["--epochs", 4 if SANITIZED else 40]  # some 10 ms per cell
 # All columns and keys that may differ between two runs of the same cells.
 VOLATILE = {"env_timestamp", "env_hostname", *("train_" + name for name in volatile_fields())}
 BAD_RESULTS = [
