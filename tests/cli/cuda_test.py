@@ -88,6 +88,40 @@ class Cuda(CliCase):
             self.assertGreater(len(cases), 20)
             self.assertEqual([c["name"] for c in cases if "error" in c], [])
 
+    def test_compares_as_the_cpu_does(self):
+        if not self.usable():
+            self.skipTest("no GPU")
+        small = ("--shape", "3x3", "--depth", "1", "--k", "3", "--task", "teacher_tanh", "--epochs",
+                 "2", "--train-size", "40", "--test-size", "12", "--batch-size", "16", "--quiet",
+                 "--overwrite", "--out", "out")
+
+        def losses(*args):
+            self.ok("compare", *small, *args)
+            results = json.loads(self.read("out/results.json"))
+            parts = [*results["models"], *results["reference_lines"]]
+            return results["manifest"]["device"], [m["metrics_test"]["mse"] for m in parts]
+        _, cpu = losses("--device", "cpu")
+        for precision, tolerance in (("f32", 1e-5), ("tf32", 2 ** -9), ("bf16", 2 ** -6)):
+            device, gpu = losses("--device", "cuda", "--precision", precision)
+            self.assertEqual(device, "cuda")
+            self.assertEqual(losses("--device", "cuda", "--precision", precision,
+                                    "--graph", "off")[1], gpu)
+            for a, b in zip(gpu, cpu, strict=True):
+                self.assertAlmostEqual(a, b, delta=tolerance * b)
+
+    def test_sweeps_one_cell_at_a_time(self):
+        if not self.usable():
+            self.skipTest("no GPU")
+        grid = ("--shapes", "2x2", "--depths", "1", "--ks", "2", "--activations", "relu,psann",
+                "--seeds", "0", "--epochs", "1", "--train-size", "20", "--test-size", "8",
+                "--batch-size", "10", "--device", "cuda")
+        done = self.run_program("sweep", *grid, "--out", "one")
+        self.assertEqual(done.status, 0, done.err)
+        self.assertIn("one: 2 cells to run, 1 at a time\n", done.err)
+        self.ok("sweep", *grid, "--out", "two", "--jobs", "2", "--quiet")
+        means = [json.loads(self.read(f"{out}/summary_by_model.json")) for out in ("one", "two")]
+        self.assertEqual(means[0]["geo_sparse"]["mse_test"], means[1]["geo_sparse"]["mse_test"])
+
     def test_resumes_to_the_same_bits(self):
         if not self.usable():
             self.skipTest("no GPU")
