@@ -19,12 +19,6 @@ using Json = nlohmann::ordered_json;
 constexpr JsonLimits limits = {16 << 20, 8};
 constexpr int name_width = 44;
 
-std::string format(const char* pattern, double value) {
-  char text[64];
-  std::snprintf(text, sizeof text, pattern, value);
-  return text;
-}
-
 std::string padded(std::string text, size_t width) {
   if (text.size() < width) text.resize(width, ' ');
   return text;

@@ -134,6 +134,12 @@ void notice(const RunFlags& flags, const std::string& text) {
   if (!flags.quiet) std::fprintf(stderr, "%s\n", text.c_str());
 }
 
+std::string format(const char* pattern, double value) {
+  char text[400];
+  std::snprintf(text, sizeof text, pattern, value);
+  return text;
+}
+
 std::string one_line(const std::string& text) { return printable(text, text.npos); }
 
 void require_writable(const std::string& path) {

@@ -46,6 +46,8 @@ void add_run_flags(Flags& flags, RunFlags& run);
 void print(const RunFlags& flags, const std::string& text);
 // One line on stderr unless --quiet.
 void notice(const RunFlags& flags, const std::string& text);
+// printf of one number.
+std::string format(const char* pattern, double value);
 // Control characters and what is no UTF-8 as \xHH.
 std::string one_line(const std::string& text);
 

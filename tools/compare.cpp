@@ -156,12 +156,6 @@ std::vector<std::string> remarks(const Json& results) {
   return out;
 }
 
-std::string format(const char* pattern, double value) {
-  char text[64];
-  std::snprintf(text, sizeof text, pattern, value);
-  return text;
-}
-
 // A figure of JSON, or blanks.
 std::string cell(const char* pattern, const Json& value) {
   if (value.is_number()) return format(pattern, value.get<double>());

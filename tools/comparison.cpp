@@ -12,7 +12,6 @@ using Json = nlohmann::ordered_json;
 
 struct Comparison::Impl {
   Impl(const ComparisonSettings& s, const RunFlags& r, std::optional<FileTask> f);
-  void build(size_t which);
   Json run_one(size_t which, const Watch& watch);
 
   ComparisonSettings settings;

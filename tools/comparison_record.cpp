@@ -1,4 +1,4 @@
-// From a comparison's settings and figures to JSON and CSV. NaN and infinity become null.
+// From a comparison's settings and figures to JSON. NaN and infinity become null.
 #include "comparison_record.h"
 
 #include <algorithm>

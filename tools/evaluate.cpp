@@ -51,12 +51,6 @@ Json regression(const Model& model, const Tensor& y, const Tensor& target) {
           {"r2", m.r2}};
 }
 
-std::string format(const char* pattern, double value) {
-  char text[64];
-  std::snprintf(text, sizeof text, pattern, value);
-  return text;
-}
-
 std::string as_text(const Json& figures) {
   std::string out;
   for (const auto& [key, value] : figures.items()) {

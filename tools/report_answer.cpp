@@ -1,5 +1,6 @@
 // Who is better, in how many cells, at what cost; what stands in the way of comparing.
 #include "report_answer.h"
+#include "command.h"
 
 #include "report_figures.h"
 #include "report_text.h"

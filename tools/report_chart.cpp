@@ -1,5 +1,6 @@
 // Axes and marks of SVG charts. Coordinates of the picture are CSS pixels at its natural size.
 #include "report_chart.h"
+#include "command.h"
 
 #include <algorithm>
 #include <cmath>

@@ -64,34 +64,39 @@ void add_marks(Chart& chart, const Summary& summary, const std::string& shape, P
     }
 }
 
-Chart parameters_chart(const Summary& summary, const std::string& shape) {
-  const std::string metric = metric_name(summary);
-  Chart out = empty_chart(summary, metric + "_against_parameters",
-                          "Test " + metric + " against parameters", shape);
+// What a test figure costs: a word for it, where a mark stands, the axis.
+struct Cost {
+  const char *name, *at, *axis;
+  Place place;
+};
+Chart cost_chart(const Summary& summary, const std::string& shape, const Cost& cost) {
+  const std::string metric = metric_name(summary), against = cost.name;
+  std::string file = metric + "_against_" + against;
+  std::replace(file.begin(), file.end(), ' ', '_');
+  Chart out = empty_chart(summary, file, "Test " + metric + " against " + against, shape);
   out.description = "A mark per configuration and model: mean test " + metric +
-                    " over the seeds, at its number of parameters.";
-  out.x = {"parameters", Scale::logarithmic};
+                    " over the seeds, at " + cost.at + ".";
+  out.x = {cost.axis, Scale::logarithmic};
   out.y = {"test " + metric_axis(summary), metric_scale(summary)};
-  add_marks(out, summary, shape, [](const Summary& s, const ModelSummary& model) {
-    return Point{model.parameters.mean, drawn(s, model.test.mean)};
-  });
+  add_marks(out, summary, shape, cost.place);
   add_rules(out, summary, shape);
   return out;
 }
 
+Chart parameters_chart(const Summary& summary, const std::string& shape) {
+  return cost_chart(summary, shape,
+                    {"parameters", "its number of parameters", "parameters",
+                     [](const Summary& s, const ModelSummary& model) {
+                       return Point{model.parameters.mean, drawn(s, model.test.mean)};
+                     }});
+}
+
 Chart time_chart(const Summary& summary, const std::string& shape) {
-  const std::string metric = metric_name(summary);
-  Chart out = empty_chart(summary, metric + "_against_training_time",
-                          "Test " + metric + " against training time", shape);
-  out.description = "A mark per configuration and model: mean test " + metric +
-                    " over the seeds, at the mean time of its training in seconds.";
-  out.x = {"training time (s)", Scale::logarithmic};
-  out.y = {"test " + metric_axis(summary), metric_scale(summary)};
-  add_marks(out, summary, shape, [](const Summary& s, const ModelSummary& model) {
-    return Point{model.train_s.mean, drawn(s, model.test.mean)};
-  });
-  add_rules(out, summary, shape);
-  return out;
+  return cost_chart(summary, shape,
+                    {"training time", "the mean time of its training in seconds",
+                     "training time (s)", [](const Summary& s, const ModelSummary& model) {
+                       return Point{model.train_s.mean, drawn(s, model.test.mean)};
+                     }});
 }
 
 Chart step_chart(const Summary& summary, const std::string& shape) {
@@ -275,8 +280,7 @@ std::vector<FigureGroup> figures(const Summary& summary) {
 }
 
 int series_of(const Summary& summary, size_t model) {
-  const std::vector<std::string> known = {"geo_sparse", "dense_resrelu", "dense_respsann",
-                                          "dense_relu", "dense_psann"};
+  const std::vector<std::string>& known = known_models();
   const auto found = std::find(known.begin(), known.end(), summary.models[model]);
   if (found != known.end()) return static_cast<int>(found - known.begin());
   return static_cast<int>(known.size() + model % 3);

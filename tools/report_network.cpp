@@ -1,6 +1,7 @@
 // The table of make_connectivity as two grids, the layer's inputs and its outputs, with a line per
 // input that the neuron reads. Large grids are cut to the surroundings of these inputs.
 #include "report_network.h"
+#include "command.h"
 
 #include <algorithm>
 #include <cmath>

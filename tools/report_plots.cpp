@@ -1,6 +1,7 @@
 // A chart's data as blocks of one .dat file, and a script that draws them. Text of files is in the
 // script only as gnuplot_text, and never as a file name.
 #include "report_plots.h"
+#include "command.h"
 
 #include <filesystem>
 

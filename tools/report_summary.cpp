@@ -1,5 +1,6 @@
 // Grouping of cells by what they have in common, and means of what is finite.
 #include "report_summary.h"
+#include "command.h"
 
 #include <algorithm>
 #include <tuple>
@@ -10,12 +11,10 @@
 namespace sinew::tools {
 namespace {
 
-const std::vector<std::string> known = {"geo_sparse", "dense_resrelu", "dense_respsann",
-                                        "dense_relu", "dense_psann"};
 constexpr size_t most_models = 16;
 
 std::vector<std::string> model_names(const std::vector<const Cell*>& cells) {
-  std::vector<std::string> out = known;
+  std::vector<std::string> out = known_models();
   const auto has = [](const auto& names, const std::string& name) {
     return std::find(names.begin(), names.end(), name) != names.end();
   };
@@ -183,6 +182,12 @@ Summary summarize(const Results& results) {
     out.by_shape.push_back(add_all(out, cells));
   }
   return out;
+}
+
+const std::vector<std::string>& known_models() {
+  static const std::vector<std::string> names = {"geo_sparse", "dense_resrelu", "dense_respsann",
+                                                 "dense_relu", "dense_psann"};
+  return names;
 }
 
 std::string shape_name(const Cell& cell) {

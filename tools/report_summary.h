@@ -67,6 +67,7 @@ struct Summary {
 // Refers to `results`.
 Summary summarize(const Results& results);
 
+const std::vector<std::string>& known_models();  // in the order of tables and colours
 std::string shape_name(const Cell& cell);
 // A model of these cells, or null.
 const ModelResult* find_model(const Cell& cell, const std::string& name);

@@ -1,5 +1,6 @@
 // HTML tables in boxes that scroll. A cell of the table sorts by its data-v, else by its text.
 #include "report_tables.h"
+#include "command.h"
 
 #include <algorithm>
 #include <functional>

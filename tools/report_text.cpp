@@ -36,12 +36,6 @@ std::string html(const std::string& text) {
   return out;
 }
 
-std::string format(const char* pattern, double value) {
-  char text[400];
-  std::snprintf(text, sizeof text, pattern, value);
-  return text;
-}
-
 std::string number(double value) {
   if (!std::isfinite(value)) return dash;
   if (value == std::floor(value) && std::abs(value) < 1e7) return format("%.0f", value);

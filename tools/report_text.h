@@ -6,7 +6,6 @@ namespace sinew::tools {
 
 // Text of a file within HTML, between tags and in attributes; control characters as \xHH.
 std::string html(const std::string& text);
-std::string format(const char* pattern, double value);
 // Four significant digits, from 100000 on in powers of ten; a dash for what is not finite.
 std::string number(double value);
 // As number, on an axis: 20k, 1.5M, 1e-5.

@@ -6,8 +6,8 @@
 //     TorchGenerator generator(seed);
 //     std::vector<std::unique_ptr<Network>> nets;
 //     for (const Contender& c : contenders(geo)) nets.push_back(make_network(c.config, generator));
-//     for (const auto& net : nets) show(run_contender(*net, data, options, generator).test);
-//     for (const ReferenceLine& line : reference_lines(data)) show(line.test);
+//     for (const auto& net : nets) show(run_contender(*net, data, options, generator).scores.test);
+//     for (const ReferenceLine& line : reference_lines(data)) show(line.scores.test);
 //
 // All networks are built before the first one is trained, and one generator serves all: then curves
 // are the reference's.
