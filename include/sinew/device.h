@@ -13,6 +13,7 @@ namespace sinew {
 
 enum class Device : uint8_t { cpu, cuda };
 enum class Tf32 : uint8_t { off, on };
+enum class Fusion : uint8_t { off, on };
 enum class Isa : uint8_t { generic, avx2, avx512 };  // instruction-set level of the CPU kernels
 
 const char* name(Device device);
@@ -47,6 +48,11 @@ CudaInfo cuda_info();  // of the GPU that is used; throws where there is a fault
 // times faster. Default: off. A recorded Step keeps what was set when it was recorded.
 Tf32 tf32();
 void set_tf32(Tf32 setting);
+
+// Whether networks use fused ops where there is one for all of a block (geo_blocks). Default: on;
+// off composes the same function of single ops. A recorded Step keeps what was set.
+Fusion fusion();
+void set_fusion(Fusion setting);
 
 int threads();                // default: the processors this process may use
 void set_threads(int count);  // throws if count < 1

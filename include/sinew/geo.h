@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "sinew/ops.h"
 #include "sinew/random.h"
 #include "sinew/tensor.h"
 
@@ -56,9 +57,10 @@ struct Connectivity {
   int64_t n_in = 0;
   int64_t n_out = 0;
   int64_t k = 0;
-  std::vector<int32_t> table;          // (n_out, k): the inputs of each output
-  std::vector<int32_t> reverse_start;  // (n_in + 1): where each input's edges start
-  std::vector<int32_t> reverse_edge;   // (n_out * k): edges o * k + j that read it, ascending
+  std::vector<int32_t> table;           // (n_out, k): the inputs of each output
+  std::vector<int32_t> reverse_start;   // (n_in + 1): where each input's edges start
+  std::vector<int32_t> reverse_edge;    // (n_out * k): edges o * k + j that read it, ascending
+  std::vector<int32_t> reverse_source;  // (n_out * k): their outputs, reverse_edge / k
   mutable std::shared_ptr<const struct GeoTables> on_gpu = nullptr;  // made by the first use there
 };
 using SharedConnectivity = std::shared_ptr<const Connectivity>;
@@ -92,5 +94,33 @@ EdgeList edge_list(const Connectivity& connectivity);
 // throws.
 Tensor geo_linear(const Tensor& x, const Tensor& weight, const Tensor& bias,
                   const SharedConnectivity& connectivity, std::optional<DType> y_dtype = {});
+
+// --- residual blocks, fused -------------------------------------------------------------------
+// A block is x + alpha keep fc2(act(fc1(norm(x)))), with
+//   norm        layer_norm if scale and shift are defined, rms_norm if scale alone is, else none
+//   fc1, fc2    geo_linear by `table` (n -> n)
+//   act         `sine` with the raw vectors amplitude, frequency, decay and phase, relu or tanh
+//   keep        a factor per index of the leading axis of x (drop path: 0 or 1 / (1 - p)), or
+//               undefined; it has no gradient
+// Shapes: alpha (1); scale, shift, biases and raw vectors (n); weights (n, k). Shift, biases, phase
+// may be undefined.
+struct GeoBlockOperands {
+  Tensor alpha, scale, shift, weight1, bias1, weight2, bias2;
+  Tensor amplitude, frequency, decay, phase;
+  Tensor keep;
+  SharedConnectivity table;
+};
+enum class BlockActivation : uint8_t { sine, relu, tanh };
+struct GeoBlocksOptions {
+  BlockActivation activation = BlockActivation::sine;
+  SineOptions sine;   // without y_dtype
+  double eps = 1e-6;  // of the norm
+};
+// x (..., n) through all blocks, which have the same k, activation and kind of norm. The same
+// function as that composition of ops, but for rounding, in one kernel each way: a tile of rows
+// passes through all blocks while it is in the cache. On the CPU, f32 or f64; differentiable to any
+// order. Memory for the backward: two or four times x per block.
+Tensor geo_blocks(const Tensor& x, const std::vector<GeoBlockOperands>& blocks,
+                  const GeoBlocksOptions& options = {});
 
 }  // namespace sinew

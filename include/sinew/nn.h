@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -64,6 +65,7 @@ struct Norm {
   Norm(NormKind kind, int64_t features);
   Tensor operator()(const Tensor& x) const;
   void members(const std::string& prefix, Members& out);
+  double eps() const;
   NormKind kind;
   Tensor scale, bias;
 };
@@ -296,6 +298,9 @@ struct GeoBlock {
   GeoLinear fc2;
   double drop_path;
 };
+// x through the blocks: fused into geo_blocks on the CPU unless fusion() is off, where activations
+// are sines along the last axis, relu or tanh and the blocks are alike.
+Tensor through_blocks(const Tensor& x, std::span<const GeoBlock> blocks, Mode mode);
 
 // `depth` blocks on n = H * W features, then a dense head. Block i has the table seed and mixed
 // layout seed `seed + 9973 i`, and drops its path with drop_path_max i / (depth - 1).

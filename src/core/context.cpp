@@ -115,6 +115,9 @@ CudaInfo cuda_info() { return cuda::info(); }
 Tf32 tf32() { return context().tf32; }
 void set_tf32(Tf32 setting) { context().tf32 = setting; }
 
+Fusion fusion() { return context().fusion; }
+void set_fusion(Fusion setting) { context().fusion = setting; }
+
 int threads() { return context().threads; }
 
 void set_threads(int count) {

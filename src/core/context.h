@@ -25,6 +25,7 @@ struct Context {
   int threads;
   Isa isa;
   Tf32 tf32 = Tf32::off;
+  Fusion fusion = Fusion::on;
   std::shared_ptr<Pool> pool;        // of new tensors; a Step puts its own here while it runs
   std::shared_ptr<Pool> own_pool;    // the thread's, on its device
   std::shared_ptr<Pool> other_pool;  // that of the device set before, if any

@@ -2,9 +2,45 @@
 // renames per level, so that no two levels share a symbol).
 #pragma once
 #include <cstdint>
+#include <xsimd/config/xsimd_config.hpp>
+
+// xsimd 8 has no fused multiply-add for AVX-512: its fma is a product and a sum there, in its own
+// sin, cos and exp too. Declared before its headers, these overloads are the better match.
+#if XSIMD_VERSION_MAJOR == 8 && defined(__AVX512F__)
+#define SINEW_XSIMD_FMA
+namespace xsimd {
+template <class T, class A>
+class batch;
+struct avx512f;
+namespace kernel {
+template <class A>
+batch<float, A> fma(const batch<float, A>& x, const batch<float, A>& y, const batch<float, A>& z,
+                    const avx512f&) noexcept;
+template <class A>
+batch<double, A> fma(const batch<double, A>& x, const batch<double, A>& y,
+                     const batch<double, A>& z, const avx512f&) noexcept;
+}  // namespace kernel
+}  // namespace xsimd
+#endif
+
 #include <xsimd/xsimd.hpp>
 
 #include "core/exec.h"
+
+#ifdef SINEW_XSIMD_FMA
+namespace xsimd::kernel {
+template <class A>
+inline batch<float, A> fma(const batch<float, A>& x, const batch<float, A>& y,
+                           const batch<float, A>& z, const avx512f&) noexcept {
+  return _mm512_fmadd_ps(x, y, z);
+}
+template <class A>
+inline batch<double, A> fma(const batch<double, A>& x, const batch<double, A>& y,
+                            const batch<double, A>& z, const avx512f&) noexcept {
+  return _mm512_fmadd_pd(x, y, z);
+}
+}  // namespace xsimd::kernel
+#endif
 
 namespace sinew {
 namespace {

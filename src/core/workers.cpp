@@ -26,7 +26,7 @@ class Workers {
     for (std::thread& thread : threads_) thread.join();
   }
 
-  void run(int threads, int64_t n, void (*item)(const void*, int64_t), const void* f) {
+  void run(int threads, int64_t n, WorkItem item, const void* f) {
     grow(threads - 1);
     item_ = item;
     f_ = f;
@@ -72,7 +72,7 @@ class Workers {
       Range& range = *ranges_[static_cast<size_t>((self + k) % participants_)];
       while (range.next.load(std::memory_order_relaxed) < range.end) {
         const int64_t i = range.next.fetch_add(1, std::memory_order_relaxed);
-        if (i < range.end) item_(f_, i);
+        if (i < range.end) item_(f_, i, self);
       }
     }
   }
@@ -92,7 +92,7 @@ class Workers {
 
   std::vector<std::thread> threads_;
   std::vector<std::unique_ptr<Range>> ranges_;  // of the caller, then of each worker
-  void (*item_)(const void*, int64_t) = nullptr;
+  WorkItem item_ = nullptr;
   const void* f_ = nullptr;
   int participants_ = 0;
   std::atomic<bool> open_{false}, stop_{false};
@@ -102,7 +102,7 @@ class Workers {
 
 }  // namespace
 
-void run_on_workers(int threads, int64_t n, void (*item)(const void*, int64_t), const void* f) {
+void run_on_workers(int threads, int64_t n, WorkItem item, const void* f) {
   thread_local Workers workers;
   workers.run(threads, n, item, f);
 }

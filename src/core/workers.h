@@ -1,5 +1,5 @@
-// Threads for the kernels of one calling thread. `run` calls item(f, i) for every i < n, on the
-// caller and up to `threads` - 1 workers, and returns when all are done.
+// Threads for the kernels of one calling thread. Calls item(f, i, thread) for every i < n, on the
+// caller (thread 0) and up to `threads` - 1 workers (threads 1 ..), and returns when all are done.
 //
 // Each participant has a range of its own, so that it meets the same data in kernel after kernel,
 // and then takes what others have not begun. The caller waits only for items that a worker has
@@ -11,6 +11,7 @@
 
 namespace sinew {
 
-void run_on_workers(int threads, int64_t n, void (*item)(const void* f, int64_t i), const void* f);
+using WorkItem = void (*)(const void* f, int64_t i, int thread);
+void run_on_workers(int threads, int64_t n, WorkItem item, const void* f);
 
 }  // namespace sinew

@@ -213,15 +213,17 @@ class Chooser {
 SharedConnectivity with_reverse(int64_t n_in, int64_t n_out, int64_t k,
                                 std::vector<int32_t> table) {
   auto c = std::make_shared<Connectivity>();
-  *c = {n_in, n_out, k, std::move(table), {}, {}};
+  *c = {n_in, n_out, k, std::move(table), {}, {}, {}};
   c->reverse_start.assign(static_cast<size_t>(n_in) + 1, 0);
   for (int32_t i : c->table) ++c->reverse_start[static_cast<size_t>(i) + 1];
   std::partial_sum(c->reverse_start.begin(), c->reverse_start.end(), c->reverse_start.begin());
   std::vector<int32_t> next(c->reverse_start.begin(), c->reverse_start.end() - 1);
   c->reverse_edge.resize(c->table.size());
+  c->reverse_source.resize(c->table.size());
   for (size_t e = 0; e < c->table.size(); ++e) {
     const auto slot = static_cast<size_t>(next[static_cast<size_t>(c->table[e])]++);
     c->reverse_edge[slot] = static_cast<int32_t>(e);
+    c->reverse_source[slot] = static_cast<int32_t>(e / static_cast<size_t>(k));
   }
   return c;
 }

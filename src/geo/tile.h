@@ -37,12 +37,17 @@ inline void transpose(Vec<T> (&v)[lanes<T>]) {
   }
 }
 
-// Sums of the lanes of `lanes` vectors at once: out[i] = sum of v[i], in a fixed order.
+// Sums of the lanes of `lanes` vectors at once: out[i] = sum of v[i]. Each stage interleaves two
+// vectors and adds the halves.
 template <class T>
 inline Vec<T> sums_of_lanes(Vec<T> (&v)[lanes<T>]) {
-  transpose(v);
+  constexpr auto order = std::make_index_sequence<static_cast<size_t>(lanes<T>)>();
+  using R = typename Vec<T>::register_type;
   for (int64_t half = lanes<T> / 2; half > 0; half /= 2)
-    for (int64_t i = 0; i < half; ++i) v[i] += v[i + half];
+    for (int64_t i = 0; i < half; ++i) {
+      const R a = v[i], b = v[i + half];
+      v[i] = Vec<T>(interleave_low(a, b, order)) + Vec<T>(interleave_high(a, b, order));
+    }
   return v[0];
 }
 

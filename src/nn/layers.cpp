@@ -1,7 +1,9 @@
 // Dense and sparse layers, norms and residual blocks: formulas in nn.h.
 // PyTorch's Kaiming uniform with slope sqrt(5) has the bound sqrt(3) sqrt(2 / (1 + 5)) /
 // sqrt(fan_in) = 1 / sqrt(fan_in), which is also that of its bias.
+#include <algorithm>
 #include <cmath>
+#include <typeinfo>
 
 #include "sinew/error.h"
 #include "sinew/nn.h"
@@ -35,6 +37,63 @@ template <class Block>
 Tensor branch(const Block& block, const Tensor& x) {
   const Tensor z = block.fc1(block.norm(x), block.act->z_dtype(x.dtype()));
   return block.fc2((*block.act)(z, x.dtype()));
+}
+
+bool drops_path(const GeoBlock& block, Mode mode) {
+  return mode == Mode::train && block.drop_path > 0;
+}
+
+const SineActivation* sine_of(const GeoBlock& block) {
+  return dynamic_cast<const SineActivation*>(block.act.get());
+}
+
+GeoBlocksOptions fused_options(const GeoBlock& block) {
+  GeoBlocksOptions out;
+  out.eps = block.norm.eps();
+  if (const SineActivation* sine = sine_of(block)) {
+    out.sine = sine->config.sine;
+    return out;
+  }
+  const auto& plain = dynamic_cast<const PlainActivation&>(*block.act);
+  out.activation =
+      plain.kind == ActivationKind::relu ? BlockActivation::relu : BlockActivation::tanh;
+  return out;
+}
+
+bool can_fuse(std::span<const GeoBlock> blocks) {
+  if (fusion() == Fusion::off || device() != Device::cpu) return false;
+  return std::all_of(blocks.begin(), blocks.end(), [&](const GeoBlock& block) {
+    const GeoBlock& first = blocks[0];
+    const auto* plain = dynamic_cast<const PlainActivation*>(block.act.get());
+    const SineActivation* sine = sine_of(block);
+    const bool alike = typeid(*block.act) == typeid(*first.act) &&
+                       block.norm.kind == first.norm.kind &&
+                       block.fc1.table->k == first.fc1.table->k;
+    return alike && (sine    ? sine->config.feature_dim == -1
+                     : plain ? plain->kind != ActivationKind::gelu
+                             : false);
+  });
+}
+
+GeoBlockOperands operands_of(const GeoBlock& block, const Tensor& x, Mode mode) {
+  GeoBlockOperands out;
+  out.alpha = block.alpha;
+  out.scale = block.norm.scale;
+  out.shift = block.norm.bias;
+  out.weight1 = block.fc1.weight;
+  out.bias1 = block.fc1.bias;
+  out.weight2 = block.fc2.weight;
+  out.bias2 = block.fc2.bias;
+  if (const SineActivation* sine = sine_of(block)) {
+    out.amplitude = sine->amplitude;
+    out.frequency = sine->frequency;
+    out.decay = sine->decay;
+    out.phase = sine->phase;
+  }
+  if (drops_path(block, mode))
+    out.keep = sinew::drop_path(Tensor::full({x.dim(0)}, 1, x.dtype()), block.drop_path);
+  out.table = block.fc1.table;
+  return out;
 }
 
 template <class Block>
@@ -96,9 +155,10 @@ Norm::Norm(NormKind kind, int64_t features) : kind(kind) {
 
 Tensor Norm::operator()(const Tensor& x) const {
   if (kind == NormKind::none) return x;
-  return kind == NormKind::rms ? rms_norm(x, scale, rms_eps)
-                               : layer_norm(x, scale, bias, layer_eps);
+  return kind == NormKind::rms ? rms_norm(x, scale, eps()) : layer_norm(x, scale, bias, eps());
 }
+
+double Norm::eps() const { return kind == NormKind::layer ? layer_eps : rms_eps; }
 
 void Norm::members(const std::string& prefix, Members& out) {
   if (kind == NormKind::rms) out.push_back({prefix + "scale", &scale, nullptr, true});
@@ -118,9 +178,22 @@ GeoBlock::GeoBlock(const NetworkConfig& config, SharedConnectivity table, double
       drop_path(drop_path) {}
 
 Tensor GeoBlock::operator()(const Tensor& x, Mode mode) const {
-  Tensor h = branch(*this, x);
-  if (mode == Mode::train && drop_path > 0) h = sinew::drop_path(h, drop_path);
-  return add(x, mul(alpha, h));
+  return through_blocks(x, {this, 1}, mode);
+}
+
+Tensor through_blocks(const Tensor& x, std::span<const GeoBlock> blocks, Mode mode) {
+  Tensor h = x;
+  if (can_fuse(blocks)) {
+    std::vector<GeoBlockOperands> operands;
+    for (const GeoBlock& block : blocks) operands.push_back(operands_of(block, x, mode));
+    return geo_blocks(x, operands, fused_options(blocks[0]));
+  }
+  for (const GeoBlock& block : blocks) {
+    Tensor branch_h = branch(block, h);
+    if (drops_path(block, mode)) branch_h = sinew::drop_path(branch_h, block.drop_path);
+    h = add(h, mul(block.alpha, branch_h));
+  }
+  return h;
 }
 
 void GeoBlock::members(const std::string& prefix, Members& out) {

@@ -72,9 +72,7 @@ GeoSparseNet::GeoSparseNet(const NetworkConfig& given, TorchGenerator& generator
       head(config.input_dim, config.output_dim, generator) {}
 
 Tensor GeoSparseNet::operator()(const Tensor& x, Mode mode) const {
-  Tensor h = entering(features_last(x, config));
-  for (const GeoBlock& block : blocks) h = block(h, mode);
-  return head(h, leaving());
+  return head(through_blocks(entering(features_last(x, config)), blocks, mode), leaving());
 }
 
 Members GeoSparseNet::members() {

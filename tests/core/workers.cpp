@@ -13,7 +13,7 @@ namespace {
 struct Counter {
   mutable std::vector<int> runs;
 };
-void count(const void* f, int64_t i) {
+void count(const void* f, int64_t i, int) {
   ++static_cast<const Counter*>(f)->runs[static_cast<size_t>(i)];
 }
 

@@ -1,0 +1,135 @@
+// For *.cpu.cpp: what forward and backward of the residual blocks share.
+#pragma once
+#include "core/parallel.h"
+#include "core/scalar.h"
+#include "geo/edges.h"
+#include "geo/geo_blocks.h"
+
+namespace sinew {
+namespace {
+
+template <class T>
+const T* at(const void* p, int64_t offset = 0) {
+  return static_cast<const T*>(p) + offset;
+}
+
+// Activation of one feature: y = act(z), and c for the slope of the sine. Parameters one per
+// feature in `effective` (4, n): A, f, d, phi.
+template <class T>
+struct TileActivation {
+  using V = Vec<T>;
+  TileFunction kind;
+  int decay_mode;
+  V amplitude, frequency, decay, phase;
+
+  TileActivation(const GeoBlocks& a, const GeoBlockPointers& block, const T* effective, int64_t i)
+      : kind(a.activation), decay_mode(block.sine.decay_mode) {
+    if (kind != TileFunction::sine) return;
+    amplitude = V(effective[i]);
+    frequency = V(effective[a.n + i]);
+    decay = V(effective[2 * a.n + i]);
+    phase = V(effective[3 * a.n + i]);
+  }
+  V decay_argument(V z) const {
+    return decay_mode == 0 ? V(abs(z)) : decay_mode == 1 ? V(max(z, V(T(0)))) : V(T(0));
+  }
+  void values(V z, V& y, V& c) const {
+    c = V(T(0));
+    if (kind == TileFunction::relu) {
+      y = Relu::f(z, {});
+    } else if (kind == TileFunction::tanh) {
+      y = tanh(z);
+    } else {
+      const auto both = xsimd::sincos(xsimd::fma(frequency, z, phase));
+      V e = amplitude;
+      if (decay_mode != 2) e *= exp(-decay * decay_argument(z));
+      y = e * both.first;
+      c = e * both.second;
+    }
+  }
+  V slope(V z, V y, V c) const {
+    if (kind == TileFunction::relu) return Relu::d(z, {});
+    if (kind == TileFunction::tanh) return V(T(1)) - y * y;
+    if (decay_mode == 2) return frequency * c;
+    const V zero(T(0)), sign = select(z > zero, V(T(1)),
+                                      decay_mode == 0 ? V(select(z < zero, V(T(-1)), zero)) : zero);
+    return frequency * c - decay * sign * y;
+  }
+};
+
+// Where a tile's planes of a block lie. z and c may be null where nothing is saved.
+template <class T>
+struct TilePlanes {
+  T *x, *z, *y, *c;
+};
+template <class T>
+TilePlanes<T> saved_planes(const GeoBlocks& a, int64_t tile, int64_t block) {
+  const int64_t plane = a.n * a.width, planes = a.keeps_values ? 4 : 2;
+  T* p = static_cast<T*>(a.saved) + (tile * a.count + block) * planes * plane;
+  return {p, p + plane, a.keeps_values ? p + 2 * plane : nullptr,
+          a.keeps_values ? p + 3 * plane : nullptr};
+}
+template <class T>
+T* scratch_plane(const GeoBlocks& a, int thread, int64_t i) {
+  return static_cast<T*>(a.scratch) + (thread * geo_scratch_planes + i) * a.n * a.width;
+}
+
+// Parts of `ready`, for one block.
+template <class T>
+struct Ready {
+  T* effective;    // (4, n)
+  T* bias1;        // (n): b1 and, with a norm's shift, what that adds to it
+  T* row_sum;      // (n): sum_j w1s; for layer_norm's backward
+  T* w1s;          // (n k): w1 times the scale of its input
+  T* w1s_reverse;  // (n k), by input
+  T* w2_reverse;   // (n k), by input, times alpha
+  Ready(const GeoBlocks& a, int64_t block) {
+    const int64_t n = a.n, edges = n * a.k;
+    effective = static_cast<T*>(a.ready) + block * geo_ready(n, a.k);
+    bias1 = effective + 4 * n;
+    row_sum = bias1 + n;
+    w1s = row_sum + n;
+    w1s_reverse = w1s + edges;
+    w2_reverse = w1s_reverse + edges;
+  }
+};
+
+// The rows of `keep` that belong to a tile, 0 beyond the last.
+template <class T>
+void load_keep(const void* keep, const GeoBlocks& a, int64_t tile, T* out) {
+  for (int64_t r = 0; r < a.width; ++r) {
+    const int64_t row = tile * a.width + r;
+    out[r] = row >= a.rows ? T(0) : keep ? at<T>(keep)[row / a.rows_per_keep] : T(1);
+  }
+}
+
+constexpr int64_t widest_tile = 64;
+constexpr int64_t features_at_once = 32;  // of a sum over features: partial sums keep it exact
+
+// Calls f(group, r): the rows r .. r + group lanes of a tile, in as many calls as it takes.
+template <class T, class F>
+void for_each_group(int64_t width, const F& f) {
+  constexpr int64_t four = 4 * lanes<T>;
+  if (width >= four)
+    for (int64_t r = 0; r < width; r += four) f(std::integral_constant<int, 4>(), r);
+  else
+    f(std::integral_constant<int, 2>(), int64_t{0});
+}
+
+// sums[r] = sum over features of term(i, r), a vector of rows.
+template <class T, class F>
+void sum_over_features(const GeoBlocks& a, T* sums, const F& term) {
+  constexpr int64_t v = lanes<T>;
+  for (int64_t r = 0; r < a.width; r += v) store(sums + r, Vec<T>(T(0)));
+  for (int64_t first = 0; first < a.n; first += features_at_once) {
+    const int64_t last = first + features_at_once < a.n ? first + features_at_once : a.n;
+    for (int64_t r = 0; r < a.width; r += v) {
+      Vec<T> sum(T(0));
+      for (int64_t i = first; i < last; ++i) sum += term(i, r);
+      store(sums + r, load(sums + r) + sum);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace sinew

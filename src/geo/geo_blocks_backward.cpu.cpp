@@ -1,0 +1,273 @@
+// Residual blocks on the CPU, backward. A task takes its tiles of rows back through all blocks and
+// adds up the gradients of parameters, which a second pass then sums over the tasks, in order. With
+// g = dL/dnext, keep and alpha as in the forward, x' = x - mean, r = 1 / sqrt(var + eps):
+//     dw2, db2    from g keep and y;                    dalpha = <w2, dw2 / alpha> + <b2, db2 /
+//     alpha> q           = sum of alpha w2 g keep over the edges that read y;    dz = q act'(z)
+//     dw1, db1    from dz r and x';                     dscale = sum of w1 dw1 / scale over its
+//     edges dx          = g + u - r^2 x' m / n,  u = sum of (w1 scale) dz r over the edges that
+//     read x,
+//                   m = sum over features of dz (z - b1'), less the mean of u where the norm
+//                   centres
+// so that no gradient of a norm needs another pass over the features.
+#include "geo/block_tile.h"
+
+namespace sinew {
+namespace {
+
+// Per tile and block; rows of a tile in planes (n, width).
+template <class T>
+struct Backward {
+  const GeoBlocks& a;
+  int64_t index;
+  const GeoBlockPointers& b;
+  Ready<T> ready;
+  TilePlanes<T> p;
+  const T *mean, *r;
+  T* dz;    // plane, times r
+  T* sums;  // gradients of this part
+  GeoBlockGradients where;
+  alignas(64) T m[widest_tile], u[widest_tile];
+};
+
+template <class T>
+void values_again(Backward<T>& s, T* y, T* c) {
+  const GeoBlocks& a = s.a;
+  for (int64_t i = 0; i < a.n; ++i) {
+    const TileActivation<T> act(a, s.b, s.ready.effective, i);
+    for (int64_t j = i * a.width; j < (i + 1) * a.width; j += lanes<T>) {
+      Vec<T> value, cosine;
+      act.values(load(s.p.z + j), value, cosine);
+      store(y + j, value);
+      store(c + j, cosine);
+    }
+  }
+  s.p.y = y;
+  s.p.c = c;
+}
+
+template <class T>
+void weight_sums(const GeoBlocks& a, const int32_t* table, const T* x, const T* dy, T* dw, T* db) {
+  constexpr int64_t v = lanes<T>;
+  if (a.width == 64)
+    add_weight_sums<T, 64 / v>(table, a.k, 0, a.n, x, dy, dw, db);
+  else
+    add_weight_sums<T, 32 / v>(table, a.k, 0, a.n, x, dy, dw, db);
+}
+
+// q and dz of all features, sums of the activation's parameters, and m and u of the rows.
+template <class T>
+void to_hidden(Backward<T>& s, const T* g) {
+  constexpr int64_t v = lanes<T>;
+  const GeoBlocks& a = s.a;
+  T* d = s.sums + s.where.sine;
+  LaneSums<T> amplitude(d), frequency(d + a.n), decay(d + 2 * a.n), phase(d + 3 * a.n);
+  LaneSums<T> bias(s.sums + s.where.b1);
+  for (int64_t i = 0; i < a.n; ++i) {
+    const TileActivation<T> act(a, s.b, s.ready.effective, i);
+    const int64_t first = s.b.reverse_start[i], count = s.b.reverse_start[i + 1] - first;
+    const Vec<T> b1(s.ready.bias1[i]), row_sum(s.ready.row_sum[i]), zero(T(0));
+    Vec<T> dA = zero, df = zero, dd = zero, dphi = zero, db = zero;
+    for_each_group<T>(a.width, [&](auto group, int64_t row) {
+      Vec<T> q[group];
+      for (Vec<T>& one : q) one = zero;
+      add_edges<T, group>(s.b.reverse_source + first, s.ready.w2_reverse + first, count, g + row,
+                          a.width, q);
+      for (int j = 0; j < group; ++j) {
+        const int64_t at_row = row + j * v, place = i * a.width + at_row;
+        const Vec<T> z = load(s.p.z + place), y = load(s.p.y + place);
+        const Vec<T> c = a.activation == TileFunction::sine ? load(s.p.c + place) : zero;
+        const Vec<T> dz = q[j] * act.slope(z, y, c), scaled = dz * load(s.r + at_row);
+        if (a.activation == TileFunction::sine) {
+          const Vec<T> qy = q[j] * y, qc = q[j] * c;
+          dA += qy;
+          df = xsimd::fma(qc, z, df);
+          dd -= qy * act.decay_argument(z);
+          dphi += qc;
+        }
+        db += dz;
+        store(s.dz + place, scaled);
+        if (a.norm != BlockNorm::none)
+          store(s.m + at_row, xsimd::fma(dz, z - b1, load(s.m + at_row)));
+        if (a.norm == BlockNorm::layer)
+          store(s.u + at_row, xsimd::fma(scaled, row_sum, load(s.u + at_row)));
+      }
+    });
+    bias.push(db);
+    if (a.activation != TileFunction::sine) continue;
+    amplitude.push(dA);
+    frequency.push(df);
+    decay.push(dd);
+    phase.push(dphi);
+  }
+  bias.flush();
+  amplitude.flush();
+  frequency.flush();
+  decay.flush();
+  phase.flush();
+}
+
+// g becomes dL/dx.
+template <class T>
+void to_input(const Backward<T>& s, const T* x, T* g) {
+  constexpr int64_t v = lanes<T>;
+  const GeoBlocks& a = s.a;
+  for (int64_t i = 0; i < a.n; ++i) {
+    const int64_t first = s.b.reverse_start[i], count = s.b.reverse_start[i + 1] - first;
+    for_each_group<T>(a.width, [&](auto group, int64_t row) {
+      Vec<T> u[group];
+      for (int j = 0; j < group; ++j) u[j] = -load(s.u + row + j * v);
+      add_edges<T, group>(s.b.reverse_source + first, s.ready.w1s_reverse + first, count,
+                          s.dz + row, a.width, u);
+      for (int j = 0; j < group; ++j) {
+        const int64_t place = i * a.width + row + j * v;
+        const Vec<T> along = load(x + place) * load(s.m + row + j * v);
+        store(g + place, load(g + place) + (u[j] - along));
+      }
+    });
+  }
+}
+
+template <class T>
+void backward_block(const GeoBlocksBackward& args, int64_t part, int64_t tile, int64_t index,
+                    int thread, T* g) {
+  const GeoBlocks& a = args.stack;
+  const GeoBlockPointers& b = a.blocks[index];
+  const GeoBlockGradients where = geo_block_gradients(a.n, a.k);
+  const T* stats = at<T>(a.stats, (tile * a.count + index) * 2 * a.width);
+  Backward<T> s{a,
+                index,
+                b,
+                Ready<T>(a, index),
+                saved_planes<T>(a, tile, index),
+                stats,
+                stats + a.width,
+                scratch_plane<T>(a, thread, 1),
+                static_cast<T*>(args.partial) + (part * a.count + index) * where.size,
+                where,
+                {},
+                {}};
+  if (!s.p.y) values_again(s, scratch_plane<T>(a, thread, 2), scratch_plane<T>(a, thread, 3));
+  const T* kept = g;
+  if (b.keep) {
+    alignas(64) T keep[widest_tile];
+    load_keep<T>(b.keep, a, tile, keep);
+    for (int64_t j = 0; j < a.n * a.width; j += lanes<T>)
+      store(scratch_plane<T>(a, thread, 4) + j, load(g + j) * load(keep + j % a.width));
+    kept = scratch_plane<T>(a, thread, 4);
+  }
+  weight_sums<T>(a, b.table, s.p.y, kept, s.sums + where.w2, s.sums + where.b2);
+  to_hidden<T>(s, kept);
+  const Vec<T> n(static_cast<T>(a.n));
+  for (int64_t row = 0; row < a.width; row += lanes<T>) {
+    const Vec<T> r = load(s.r + row);
+    store(s.m + row, r * r * load(s.m + row) / n);
+    store(s.u + row, load(s.u + row) / n);
+  }
+  const T* x = s.p.x;
+  if (a.norm == BlockNorm::layer) {
+    T* centred = scratch_plane<T>(a, thread, 2);  // y is not needed any more
+    for (int64_t j = 0; j < a.n * a.width; j += lanes<T>)
+      store(centred + j, load(x + j) - load(s.mean + j % a.width));
+    x = centred;
+  }
+  weight_sums<T>(a, b.table, x, s.dz, s.sums + where.w1, nullptr);
+  to_input<T>(s, x, g);
+}
+
+template <class T>
+void backward_part(const GeoBlocksBackward& args, int64_t part, int thread) {
+  const GeoBlocks& a = args.stack;
+  const int64_t size = geo_block_gradients(a.n, a.k).size * a.count;
+  T* sums = static_cast<T*>(args.partial) + part * size;
+  for (int64_t i = 0; i < size; ++i) sums[i] = T(0);
+  T* g = scratch_plane<T>(a, thread, 0);
+  for (int64_t tile = part; tile < a.tiles; tile += args.parts) {
+    const int64_t row = tile * a.width, rows = a.rows - row < a.width ? a.rows - row : a.width;
+    load_tile(at<T>(args.dy, row * a.n), a.n, rows, 0, a.n, a.width, g, a.width);
+    for (int64_t i = a.count; i-- > 0;) backward_block<T>(args, part, tile, i, thread, g);
+    if (args.dx) store_tile(g, a.width, rows, static_cast<T*>(args.dx) + row * a.n, a.n, 0, a.n);
+  }
+}
+
+template <class T>
+void raw_gradient(int64_t n, const void* raw, SineBound bound, double floor, T* d) {
+  for_each_vector<T>(n, [&](int64_t i, auto io) {
+    const Vec<T> v = io.get(at<T>(raw, i));
+    const Vec<T> effective = Softplus::f(v, {}) + Vec<T>(static_cast<T>(floor));
+    io.put(d + i,
+           io.get(d + i) * Softplus::d(v, {}) * Clamp::d(effective, {bound.low, bound.high}));
+  });
+}
+
+template <class T>
+T dot(const T* x, const T* y, int64_t n) {
+  Vec<T> sum(T(0));
+  for_each_vector<T>(n, [&](int64_t i, auto io) {
+    const Vec<T> product = io.get(x + i) * io.get(y + i);
+    sum += product;
+  });
+  return horizontal_sum<T>(sum);
+}
+
+// From the gradients of the scaled weights to those of weights, scale and shift.
+template <class T>
+void through_norm(const GeoBlocks& a, const GeoBlockPointers& b, const GeoBlockGradients& where,
+                  T* d) {
+  for (int64_t o = 0; o < a.n; ++o)
+    for (int64_t e = o * a.k; e < (o + 1) * a.k; ++e) {
+      const int64_t i = b.table[e];
+      const T w = at<T>(b.w1)[e];
+      d[where.scale + i] += w * d[where.w1 + e];
+      d[where.w1 + e] *= at<T>(b.scale)[i];
+      if (!b.shift) continue;
+      d[where.shift + i] += w * d[where.b1 + o];
+      d[where.w1 + e] += at<T>(b.shift)[i] * d[where.b1 + o];
+    }
+}
+
+// Sums over the parts, then what a parameter's gradient needs beside the sum over the rows.
+template <class T>
+void finish(const GeoBlocksBackward& args, int64_t index) {
+  const GeoBlocks& a = args.stack;
+  const GeoBlockPointers& b = a.blocks[index];
+  const GeoBlockGradients where = geo_block_gradients(a.n, a.k);
+  T* d = static_cast<T*>(args.d) + index * where.size;
+  for (int64_t i = 0; i < where.size; ++i) d[i] = T(0);
+  for (int64_t part = 0; part < args.parts; ++part) {
+    const T* sums = at<T>(args.partial, (part * a.count + index) * where.size);
+    for (int64_t i = 0; i < where.size; ++i) d[i] += sums[i];
+  }
+  if (b.scale) through_norm<T>(a, b, where, d);
+  const int64_t edges = a.n * a.k;
+  T dalpha = dot<T>(at<T>(b.w2), d + where.w2, edges);
+  if (b.b2) dalpha += dot<T>(at<T>(b.b2), d + where.b2, a.n);
+  d[where.alpha] = dalpha;
+  const T alpha = *at<T>(b.alpha);
+  for (int64_t i = 0; i < edges + a.n; ++i) d[where.w2 + i] *= alpha;
+  if (a.activation != TileFunction::sine) return;
+  T* amplitude = d + where.sine;
+  const Ready<T> ready(a, index);
+  for (int64_t i = 0; i < a.n; ++i)
+    amplitude[i] = ready.effective[i] == T(0) ? T(0) : amplitude[i] / ready.effective[i];
+  raw_gradient<T>(a.n, b.sine.amplitude, b.sine.amplitude_bound, 0, amplitude);
+  raw_gradient<T>(a.n, b.sine.frequency, b.sine.frequency_bound, 1e-6, amplitude + a.n);
+  raw_gradient<T>(a.n, b.sine.decay, b.sine.decay_bound, 0, amplitude + 2 * a.n);
+}
+
+template <class T>
+void backward(Cpu& device, const GeoBlocksBackward& args) {
+  const GeoBlocks& a = args.stack;
+  parallel_for(device, args.parts, a.rows * a.count * a.n * (4 * a.k + 32) / (args.parts + 1),
+               [&](int64_t part, int thread) { backward_part<T>(args, part, thread); });
+  parallel_for(device, a.count, a.n * a.k * (args.parts + 8),
+               [&](int64_t block) { finish<T>(args, block); });
+}
+
+}  // namespace
+
+template <>
+void geo_blocks_backward(Cpu& device, const GeoBlocksBackward& args) {
+  by_real_type(args.stack.dtype, [&](auto type) { backward<decltype(type)>(device, args); });
+}
+
+}  // namespace sinew
