@@ -4,21 +4,22 @@
 #include <cstdint>
 #include <xsimd/config/xsimd_config.hpp>
 
-// xsimd 8 has no fused multiply-add for AVX-512: its fma is a product and a sum there, in its own
+// xsimd 8 has no fused multiply-add for AVX-512: x y + z is a product and a sum there, in its own
 // sin, cos and exp too. Declared before its headers, these overloads are the better match.
 #if XSIMD_VERSION_MAJOR == 8 && defined(__AVX512F__)
-#define SINEW_XSIMD_FMA
+#define SINEW_XSIMD_FMA(NAME, T)                                                     \
+  template <class A>                                                                 \
+  batch<T, A> NAME(const batch<T, A>& x, const batch<T, A>& y, const batch<T, A>& z, \
+                   const avx512f&) noexcept
 namespace xsimd {
 template <class T, class A>
 class batch;
 struct avx512f;
 namespace kernel {
-template <class A>
-batch<float, A> fma(const batch<float, A>& x, const batch<float, A>& y, const batch<float, A>& z,
-                    const avx512f&) noexcept;
-template <class A>
-batch<double, A> fma(const batch<double, A>& x, const batch<double, A>& y,
-                     const batch<double, A>& z, const avx512f&) noexcept;
+SINEW_XSIMD_FMA(fma, float);
+SINEW_XSIMD_FMA(fma, double);
+SINEW_XSIMD_FMA(fnma, float);
+SINEW_XSIMD_FMA(fnma, double);
 }  // namespace kernel
 }  // namespace xsimd
 #endif
@@ -29,17 +30,12 @@ batch<double, A> fma(const batch<double, A>& x, const batch<double, A>& y,
 
 #ifdef SINEW_XSIMD_FMA
 namespace xsimd::kernel {
-template <class A>
-inline batch<float, A> fma(const batch<float, A>& x, const batch<float, A>& y,
-                           const batch<float, A>& z, const avx512f&) noexcept {
-  return _mm512_fmadd_ps(x, y, z);
-}
-template <class A>
-inline batch<double, A> fma(const batch<double, A>& x, const batch<double, A>& y,
-                            const batch<double, A>& z, const avx512f&) noexcept {
-  return _mm512_fmadd_pd(x, y, z);
-}
+SINEW_XSIMD_FMA(fma, float) { return _mm512_fmadd_ps(x, y, z); }
+SINEW_XSIMD_FMA(fma, double) { return _mm512_fmadd_pd(x, y, z); }
+SINEW_XSIMD_FMA(fnma, float) { return _mm512_fnmadd_ps(x, y, z); }  // z - x y
+SINEW_XSIMD_FMA(fnma, double) { return _mm512_fnmadd_pd(x, y, z); }
 }  // namespace xsimd::kernel
+#undef SINEW_XSIMD_FMA
 #endif
 
 namespace sinew {

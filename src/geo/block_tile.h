@@ -13,46 +13,58 @@ const T* at(const void* p, int64_t offset = 0) {
   return static_cast<const T*>(p) + offset;
 }
 
+// Which activations a kernel is compiled for: branches inside its loops cost a tenth of its time.
+enum class Compiled : uint8_t { any, sine_abs };
+inline Compiled compiled_for(const GeoBlocks& a) {
+  const bool sine_abs = a.activation == TileFunction::sine && a.blocks[0].sine.decay_mode == 0;
+  return sine_abs && a.dtype == DType::f32 ? Compiled::sine_abs : Compiled::any;
+}
+
 // Activation of one feature: y = act(z), and c for the slope of the sine. Parameters one per
 // feature in `effective` (4, n): A, f, d, phi.
-template <class T>
+template <class T, Compiled compiled>
 struct TileActivation {
   using V = Vec<T>;
-  TileFunction kind;
-  int decay_mode;
+  TileFunction any_kind;
+  int any_decay_mode;
   V amplitude, frequency, decay, phase;
 
   TileActivation(const GeoBlocks& a, const GeoBlockPointers& block, const T* effective, int64_t i)
-      : kind(a.activation), decay_mode(block.sine.decay_mode) {
-    if (kind != TileFunction::sine) return;
+      : any_kind(a.activation), any_decay_mode(block.sine.decay_mode) {
+    if (!is(TileFunction::sine)) return;
     amplitude = V(effective[i]);
     frequency = V(effective[a.n + i]);
     decay = V(effective[2 * a.n + i]);
     phase = V(effective[3 * a.n + i]);
   }
+  bool is(TileFunction kind) const {
+    return compiled == Compiled::any ? any_kind == kind : kind == TileFunction::sine;
+  }
+  int decay_mode() const { return compiled == Compiled::any ? any_decay_mode : 0; }
   V decay_argument(V z) const {
-    return decay_mode == 0 ? V(abs(z)) : decay_mode == 1 ? V(max(z, V(T(0)))) : V(T(0));
+    return decay_mode() == 0 ? V(abs(z)) : decay_mode() == 1 ? V(max(z, V(T(0)))) : V(T(0));
   }
   void values(V z, V& y, V& c) const {
     c = V(T(0));
-    if (kind == TileFunction::relu) {
+    if (is(TileFunction::relu)) {
       y = Relu::f(z, {});
-    } else if (kind == TileFunction::tanh) {
+    } else if (is(TileFunction::tanh)) {
       y = tanh(z);
     } else {
       const auto both = xsimd::sincos(xsimd::fma(frequency, z, phase));
       V e = amplitude;
-      if (decay_mode != 2) e *= exp(-decay * decay_argument(z));
+      if (decay_mode() != 2) e *= exp(-decay * decay_argument(z));
       y = e * both.first;
       c = e * both.second;
     }
   }
   V slope(V z, V y, V c) const {
-    if (kind == TileFunction::relu) return Relu::d(z, {});
-    if (kind == TileFunction::tanh) return V(T(1)) - y * y;
-    if (decay_mode == 2) return frequency * c;
-    const V zero(T(0)), sign = select(z > zero, V(T(1)),
-                                      decay_mode == 0 ? V(select(z < zero, V(T(-1)), zero)) : zero);
+    if (is(TileFunction::relu)) return Relu::d(z, {});
+    if (is(TileFunction::tanh)) return V(T(1)) - y * y;
+    if (decay_mode() == 2) return frequency * c;
+    const V zero(T(0)),
+        sign = select(z > zero, V(T(1)),
+                      decay_mode() == 0 ? V(select(z < zero, V(T(-1)), zero)) : zero);
     return frequency * c - decay * sign * y;
   }
 };

@@ -71,14 +71,14 @@ void row_stats(const GeoBlocks& a, const T* x, T* mean, T* r) {
 }
 
 // z and y = act(z), c, of all features; z and c are stored where they are not null.
-template <class T>
+template <class T, Compiled compiled>
 void first_layer(const GeoBlocks& a, int64_t index, const T* x, const T* r,
                  const TilePlanes<T>& out) {
   constexpr int64_t v = lanes<T>;
   const GeoBlockPointers& b = a.blocks[index];
   const Ready<T> ready(a, index);
   for (int64_t o = 0; o < a.n; ++o) {
-    const TileActivation<T> act(a, b, ready.effective, o);
+    const TileActivation<T, compiled> act(a, b, ready.effective, o);
     const Vec<T> bias(ready.bias1[o]);
     for_each_group<T>(a.width, [&](auto group, int64_t row) {
       Vec<T> sum[group];
@@ -144,7 +144,10 @@ void forward_tile(const GeoBlocksForward& args, int64_t tile, int thread) {
         store(centred + j, load(x + j) - load(stats + j % a.width));
       x = centred;
     }
-    first_layer<T>(a, i, x, stats + a.width, p);
+    if (compiled_for(a) == Compiled::any)
+      first_layer<T, Compiled::any>(a, i, x, stats + a.width, p);
+    else if constexpr (std::is_same_v<T, float>)
+      first_layer<T, Compiled::sine_abs>(a, i, x, stats + a.width, p);
     load_keep<T>(a.blocks[i].keep, a, tile, keep);
     second_layer<T>(a, i, p.x, p.y, keep, planes(i + 1).x);
   }

@@ -33,7 +33,7 @@ template <class T>
 void values_again(Backward<T>& s, T* y, T* c) {
   const GeoBlocks& a = s.a;
   for (int64_t i = 0; i < a.n; ++i) {
-    const TileActivation<T> act(a, s.b, s.ready.effective, i);
+    const TileActivation<T, Compiled::any> act(a, s.b, s.ready.effective, i);
     for (int64_t j = i * a.width; j < (i + 1) * a.width; j += lanes<T>) {
       Vec<T> value, cosine;
       act.values(load(s.p.z + j), value, cosine);
@@ -55,7 +55,7 @@ void weight_sums(const GeoBlocks& a, const int32_t* table, const T* x, const T* 
 }
 
 // q and dz of all features, sums of the activation's parameters, and m and u of the rows.
-template <class T>
+template <class T, Compiled compiled>
 void to_hidden(Backward<T>& s, const T* g) {
   constexpr int64_t v = lanes<T>;
   const GeoBlocks& a = s.a;
@@ -63,7 +63,7 @@ void to_hidden(Backward<T>& s, const T* g) {
   LaneSums<T> amplitude(d), frequency(d + a.n), decay(d + 2 * a.n), phase(d + 3 * a.n);
   LaneSums<T> bias(s.sums + s.where.b1);
   for (int64_t i = 0; i < a.n; ++i) {
-    const TileActivation<T> act(a, s.b, s.ready.effective, i);
+    const TileActivation<T, compiled> act(a, s.b, s.ready.effective, i);
     const int64_t first = s.b.reverse_start[i], count = s.b.reverse_start[i + 1] - first;
     const Vec<T> b1(s.ready.bias1[i]), row_sum(s.ready.row_sum[i]), zero(T(0));
     Vec<T> dA = zero, df = zero, dd = zero, dphi = zero, db = zero;
@@ -75,9 +75,9 @@ void to_hidden(Backward<T>& s, const T* g) {
       for (int j = 0; j < group; ++j) {
         const int64_t at_row = row + j * v, place = i * a.width + at_row;
         const Vec<T> z = load(s.p.z + place), y = load(s.p.y + place);
-        const Vec<T> c = a.activation == TileFunction::sine ? load(s.p.c + place) : zero;
+        const Vec<T> c = act.is(TileFunction::sine) ? load(s.p.c + place) : zero;
         const Vec<T> dz = q[j] * act.slope(z, y, c), scaled = dz * load(s.r + at_row);
-        if (a.activation == TileFunction::sine) {
+        if (act.is(TileFunction::sine)) {
           const Vec<T> qy = q[j] * y, qc = q[j] * c;
           dA += qy;
           df = xsimd::fma(qc, z, df);
@@ -93,7 +93,7 @@ void to_hidden(Backward<T>& s, const T* g) {
       }
     });
     bias.push(db);
-    if (a.activation != TileFunction::sine) continue;
+    if (!act.is(TileFunction::sine)) continue;
     amplitude.push(dA);
     frequency.push(df);
     decay.push(dd);
@@ -156,7 +156,10 @@ void backward_block(const GeoBlocksBackward& args, int64_t part, int64_t tile, i
     kept = scratch_plane<T>(a, thread, 4);
   }
   weight_sums<T>(a, b.table, s.p.y, kept, s.sums + where.w2, s.sums + where.b2);
-  to_hidden<T>(s, kept);
+  if (compiled_for(a) == Compiled::any)
+    to_hidden<T, Compiled::any>(s, kept);
+  else if constexpr (std::is_same_v<T, float>)
+    to_hidden<T, Compiled::sine_abs>(s, kept);
   const Vec<T> n(static_cast<T>(a.n));
   for (int64_t row = 0; row < a.width; row += lanes<T>) {
     const Vec<T> r = load(s.r + row);
