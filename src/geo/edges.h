@@ -18,60 +18,74 @@ inline void add_edges(const int32_t* source, const T* w, int64_t count, const T*
   }
 }
 
-// Collects vectors and adds the sum of the lanes of the i-th to out[i], `lanes` of them at a time.
+// Collects vectors and adds the sum of the lanes of the i-th to out[i]. A loop over edges writes up
+// to `room` vectors to `next` itself, so that nothing but them goes through memory.
 template <class T>
 class LaneSums {
  public:
-  explicit LaneSums(T* out) : out_(out) {}
+  static constexpr int64_t room = 32;
+  explicit LaneSums(T* out = nullptr) : out_(out) {}
+  T* next() { return buffer_ + lanes<T> * count_; }
+  void take(int64_t count) {
+    count_ += count;
+    if (count_ >= room) reduce();
+  }
   void push(const Vec<T>& v) {
-    v.store_aligned(buffer_ + count_ * lanes<T>);
-    if (++count_ == lanes<T>) flush();
+    v.store_aligned(next());
+    take(1);
   }
   void flush() {
-    Vec<T> v[lanes<T>];
-    for (int64_t i = 0; i < lanes<T>; ++i)
-      v[i] = i < count_ ? Vec<T>::load_aligned(buffer_ + i * lanes<T>) : Vec<T>(T(0));
-    const Vec<T> sums = sums_of_lanes<T>(v);
-    if (count_ == lanes<T>)
-      store(out_, load(out_) + sums);
-    else
-      store_tail(out_, load_tail(out_, count_) + sums, count_);
-    out_ += count_;
+    reduce();
+    if (count_ == 0) return;
+    for (int64_t i = count_; i < lanes<T>; ++i) Vec<T>(T(0)).store_aligned(buffer_ + i * lanes<T>);
+    const Vec<T> sums = load_tail(out_, count_) + sums_of(0);
+    store_tail(out_, sums, count_);
     count_ = 0;
   }
 
  private:
-  alignas(64) T buffer_[lanes<T> * lanes<T>];
+  Vec<T> sums_of(int64_t first) const {
+    Vec<T> v[lanes<T>];
+    for (int64_t i = 0; i < lanes<T>; ++i)
+      v[i] = Vec<T>::load_aligned(buffer_ + (first + i) * lanes<T>);
+    return sums_of_lanes<T>(v);
+  }
+  void reduce() {
+    int64_t first = 0;
+    for (; first + lanes<T> <= count_; first += lanes<T>, out_ += lanes<T>)
+      store(out_, load(out_) + sums_of(first));
+    for (int64_t i = first; i < count_; ++i)
+      Vec<T>::load_aligned(buffer_ + i * lanes<T>).store_aligned(buffer_ + (i - first) * lanes<T>);
+    count_ -= first;
+  }
+
+  alignas(64) T buffer_[2 * room * lanes<T>];
   int64_t count_ = 0;
   T* out_;
 };
 
-// dw[o, j] += sum_r dy[o][r] x[table[o, j]][r] and db[o] += sum_r dy[o][r] over the rows of a tile
-// of `vectors` vectors, for outputs [first, last); db may be null.
-template <class T, int vectors>
-void add_weight_sums(const int32_t* table, int64_t k, int64_t first, int64_t last, const T* x,
-                     const T* dy, T* dw, T* db) {
-  constexpr int64_t width = vectors * lanes<T>;
-  LaneSums<T> edges(dw + first * k), outputs(db ? db + first : nullptr);
-  for (int64_t o = first; o < last; ++o) {
-    Vec<T> d[vectors];
-    for (int v = 0; v < vectors; ++v) d[v] = load(dy + o * width + v * lanes<T>);
-    for (int64_t j = 0; j < k; ++j) {
-      const T* p = x + table[o * k + j] * width;
-      Vec<T> even = d[0] * load(p), odd = d[1] * load(p + lanes<T>);
-      for (int v = 2; v < vectors; v += 2) {
-        even = xsimd::fma(d[v], load(p + v * lanes<T>), even);
-        odd = xsimd::fma(d[v + 1], load(p + (v + 1) * lanes<T>), odd);
+// The same, and the gradients of the weights besides: to dw goes the sum over the rows of
+// own plane[source[e]] for each edge. A plane's value is loaded once for both.
+template <class T, int group>
+inline void add_edges_and_products(const int32_t* source, const T* w, int64_t count, const T* plane,
+                                   int64_t width, const Vec<T> (&own)[group], Vec<T> (&sum)[group],
+                                   LaneSums<T>& dw) {
+  for (int64_t first = 0; first < count; first += LaneSums<T>::room) {
+    const int64_t last = first + LaneSums<T>::room < count ? first + LaneSums<T>::room : count;
+    T* next = dw.next();
+    for (int64_t e = first; e < last; ++e, next += lanes<T>) {
+      const Vec<T> weight(w[e]);
+      const T* p = plane + source[e] * width;
+      Vec<T> product[2];
+      for (int v = 0; v < group; ++v) {
+        const Vec<T> value = load(p + v * lanes<T>);
+        sum[v] = xsimd::fma(weight, value, sum[v]);
+        product[v % 2] = v < 2 ? own[v] * value : xsimd::fma(own[v], value, product[v % 2]);
       }
-      edges.push(even + odd);
+      (product[0] + product[1]).store_aligned(next);
     }
-    if (!db) continue;
-    Vec<T> even = d[0], odd = d[1];
-    for (int v = 2; v < vectors; v += 2) even += d[v], odd += d[v + 1];
-    outputs.push(even + odd);
+    dw.take(last - first);
   }
-  edges.flush();
-  if (db) outputs.flush();
 }
 
 }  // namespace

@@ -26,21 +26,18 @@ struct GeoBlockPointers {
   GeoSide forward, reverse;       // on a GPU
 };
 
-// Where a block's gradients, and sums over a part of the rows, start in a vector of `size`.
+// Where a block's gradients start in a vector of `size`. While sums over rows are collected, those
+// of weights stand in the order of the reverse table, and from b1 on those of hidden feature i at
+// b1 + 6 i: b1, b2, amplitude, frequency, decay, phase.
+constexpr int64_t geo_hidden_sums = 6;
 struct GeoBlockGradients {
-  int64_t w1, b1, w2, b2, sine, scale, shift, alpha, size;
+  int64_t w1, w2, b1, b2, sine, scale, shift, alpha, size;
 };
 constexpr GeoBlockGradients geo_block_gradients(int64_t n, int64_t k) {
-  const int64_t e = n * k;
-  return {0,
-          e,
-          e + n,
-          2 * e + n,
-          2 * e + 2 * n,
-          2 * e + 6 * n,
-          2 * e + 7 * n,
-          2 * e + 8 * n,
-          (2 * e + 8 * n + 16) / 16 * 16};
+  const int64_t b1 = 2 * n * k, scale = b1 + geo_hidden_sums * n;
+  return {0,         n * k,         b1,
+          b1 + n,    b1 + 2 * n,    scale,
+          scale + n, scale + 2 * n, (scale + 2 * n + 16) / 16 * 16};
 }
 
 // What the CPU's kernels share for a stack of `count` blocks with the same k.

@@ -45,46 +45,66 @@ void values_again(Backward<T>& s, T* y, T* c) {
   s.p.c = c;
 }
 
+// One collector of edges for each group of vectors of a tile's rows.
 template <class T>
-void weight_sums(const GeoBlocks& a, const int32_t* table, const T* x, const T* dy, T* dw, T* db) {
-  constexpr int64_t v = lanes<T>;
-  if (a.width == 64)
-    add_weight_sums<T, 64 / v>(table, a.k, 0, a.n, x, dy, dw, db);
-  else
-    add_weight_sums<T, 32 / v>(table, a.k, 0, a.n, x, dy, dw, db);
-}
+struct EdgeSums {
+  static constexpr int64_t group_rows = 4 * lanes<T>;
+  static constexpr int64_t most = group_rows < widest_tile ? widest_tile / group_rows : 1;
+  LaneSums<T> of_group[most];
+  explicit EdgeSums(T* out) {
+    for (LaneSums<T>& sums : of_group) sums = LaneSums<T>(out);
+  }
+  LaneSums<T>& at_row(int64_t row) { return of_group[row / group_rows]; }
+  void flush() {
+    for (LaneSums<T>& sums : of_group) sums.flush();
+  }
+};
 
-// q and dz of all features, sums of the activation's parameters, and m and u of the rows.
+// What a hidden feature's rows add to its bias, the bias above it and its activation's parameters.
+template <class T>
+struct HiddenSums {
+  Vec<T> b1 = Vec<T>(T(0)), b2 = b1, amplitude = b1, frequency = b1, decay = b1, phase = b1;
+  void push(LaneSums<T>& sums) const {
+    const Vec<T> all[geo_hidden_sums] = {b1, b2, amplitude, frequency, decay, phase};
+    for (int64_t i = 0; i < geo_hidden_sums; ++i) all[i].store_aligned(sums.next() + i * lanes<T>);
+    sums.take(geo_hidden_sums);
+  }
+};
+
+// q and dz of all features, their sums, and m and u of the rows.
 template <class T, Compiled compiled>
 void to_hidden(Backward<T>& s, const T* g) {
   constexpr int64_t v = lanes<T>;
   const GeoBlocks& a = s.a;
-  T* d = s.sums + s.where.sine;
-  LaneSums<T> amplitude(d), frequency(d + a.n), decay(d + 2 * a.n), phase(d + 3 * a.n);
-  LaneSums<T> bias(s.sums + s.where.b1);
+  LaneSums<T> hidden(s.sums + s.where.b1);
+  EdgeSums<T> dw(s.sums + s.where.w2);
   for (int64_t i = 0; i < a.n; ++i) {
     const TileActivation<T, compiled> act(a, s.b, s.ready.effective, i);
     const int64_t first = s.b.reverse_start[i], count = s.b.reverse_start[i + 1] - first;
     const Vec<T> b1(s.ready.bias1[i]), row_sum(s.ready.row_sum[i]), zero(T(0));
-    Vec<T> dA = zero, df = zero, dd = zero, dphi = zero, db = zero;
+    HiddenSums<T> d;
     for_each_group<T>(a.width, [&](auto group, int64_t row) {
-      Vec<T> q[group];
-      for (Vec<T>& one : q) one = zero;
-      add_edges<T, group>(s.b.reverse_source + first, s.ready.w2_reverse + first, count, g + row,
-                          a.width, q);
+      Vec<T> q[group], values[group];
+      for (int j = 0; j < group; ++j) {
+        q[j] = zero;
+        values[j] = load(s.p.y + i * a.width + row + j * v);
+      }
+      add_edges_and_products<T, group>(s.b.reverse_source + first, s.ready.w2_reverse + first,
+                                       count, g + row, a.width, values, q, dw.at_row(row));
       for (int j = 0; j < group; ++j) {
         const int64_t at_row = row + j * v, place = i * a.width + at_row;
-        const Vec<T> z = load(s.p.z + place), y = load(s.p.y + place);
+        const Vec<T> z = load(s.p.z + place), y = values[j];
         const Vec<T> c = act.is(TileFunction::sine) ? load(s.p.c + place) : zero;
         const Vec<T> dz = q[j] * act.slope(z, y, c), scaled = dz * load(s.r + at_row);
         if (act.is(TileFunction::sine)) {
           const Vec<T> qy = q[j] * y, qc = q[j] * c;
-          dA += qy;
-          df = xsimd::fma(qc, z, df);
-          dd -= qy * act.decay_argument(z);
-          dphi += qc;
+          d.amplitude += qy;
+          d.frequency = xsimd::fma(qc, z, d.frequency);
+          d.decay = xsimd::fnma(qy, act.decay_argument(z), d.decay);
+          d.phase += qc;
         }
-        db += dz;
+        d.b1 += dz;
+        d.b2 += load(g + place);
         store(s.dz + place, scaled);
         if (a.norm != BlockNorm::none)
           store(s.m + at_row, xsimd::fma(dz, z - b1, load(s.m + at_row)));
@@ -92,18 +112,10 @@ void to_hidden(Backward<T>& s, const T* g) {
           store(s.u + at_row, xsimd::fma(scaled, row_sum, load(s.u + at_row)));
       }
     });
-    bias.push(db);
-    if (!act.is(TileFunction::sine)) continue;
-    amplitude.push(dA);
-    frequency.push(df);
-    decay.push(dd);
-    phase.push(dphi);
+    d.push(hidden);
   }
-  bias.flush();
-  amplitude.flush();
-  frequency.flush();
-  decay.flush();
-  phase.flush();
+  dw.flush();
+  hidden.flush();
 }
 
 // g becomes dL/dx.
@@ -111,20 +123,24 @@ template <class T>
 void to_input(const Backward<T>& s, const T* x, T* g) {
   constexpr int64_t v = lanes<T>;
   const GeoBlocks& a = s.a;
+  EdgeSums<T> dw(s.sums + s.where.w1);
   for (int64_t i = 0; i < a.n; ++i) {
     const int64_t first = s.b.reverse_start[i], count = s.b.reverse_start[i + 1] - first;
     for_each_group<T>(a.width, [&](auto group, int64_t row) {
-      Vec<T> u[group];
-      for (int j = 0; j < group; ++j) u[j] = -load(s.u + row + j * v);
-      add_edges<T, group>(s.b.reverse_source + first, s.ready.w1s_reverse + first, count,
-                          s.dz + row, a.width, u);
+      Vec<T> u[group], values[group];
       for (int j = 0; j < group; ++j) {
-        const int64_t place = i * a.width + row + j * v;
-        const Vec<T> along = load(x + place) * load(s.m + row + j * v);
-        store(g + place, load(g + place) + (u[j] - along));
+        u[j] = -load(s.u + row + j * v);
+        values[j] = load(x + i * a.width + row + j * v);
+      }
+      add_edges_and_products<T, group>(s.b.reverse_source + first, s.ready.w1s_reverse + first,
+                                       count, s.dz + row, a.width, values, u, dw.at_row(row));
+      for (int j = 0; j < group; ++j) {
+        T* out = g + i * a.width + row + j * v;
+        store(out, load(out) + (u[j] - values[j] * load(s.m + row + j * v)));
       }
     });
   }
+  dw.flush();
 }
 
 template <class T>
@@ -155,7 +171,6 @@ void backward_block(const GeoBlocksBackward& args, int64_t part, int64_t tile, i
       store(scratch_plane<T>(a, thread, 4) + j, load(g + j) * load(keep + j % a.width));
     kept = scratch_plane<T>(a, thread, 4);
   }
-  weight_sums<T>(a, b.table, s.p.y, kept, s.sums + where.w2, s.sums + where.b2);
   if (compiled_for(a) == Compiled::any)
     to_hidden<T, Compiled::any>(s, kept);
   else if constexpr (std::is_same_v<T, float>)
@@ -173,7 +188,6 @@ void backward_block(const GeoBlocksBackward& args, int64_t part, int64_t tile, i
       store(centred + j, load(x + j) - load(s.mean + j % a.width));
     x = centred;
   }
-  weight_sums<T>(a, b.table, x, s.dz, s.sums + where.w1, nullptr);
   to_input<T>(s, x, g);
 }
 
@@ -228,6 +242,20 @@ void through_norm(const GeoBlocks& a, const GeoBlockPointers& b, const GeoBlockG
     }
 }
 
+// From the order in which sums are collected to that of the gradients.
+template <class T>
+void in_order(const GeoBlocks& a, const GeoBlockPointers& b, const T* sums, T* d) {
+  const GeoBlockGradients where = geo_block_gradients(a.n, a.k);
+  for (int64_t e = 0; e < a.n * a.k; ++e) {
+    d[where.w1 + b.reverse_edge[e]] = sums[where.w1 + e];
+    d[where.w2 + b.reverse_edge[e]] = sums[where.w2 + e];
+  }
+  for (int64_t j = 0; j < geo_hidden_sums; ++j)
+    for (int64_t i = 0; i < a.n; ++i)
+      d[where.b1 + j * a.n + i] = sums[where.b1 + geo_hidden_sums * i + j];
+  for (int64_t i = where.scale; i < where.size; ++i) d[i] = T(0);
+}
+
 // Sums over the parts, then what a parameter's gradient needs beside the sum over the rows.
 template <class T>
 void finish(const GeoBlocksBackward& args, int64_t index) {
@@ -235,10 +263,16 @@ void finish(const GeoBlocksBackward& args, int64_t index) {
   const GeoBlockPointers& b = a.blocks[index];
   const GeoBlockGradients where = geo_block_gradients(a.n, a.k);
   T* d = static_cast<T*>(args.d) + index * where.size;
-  for (int64_t i = 0; i < where.size; ++i) d[i] = T(0);
-  for (int64_t part = 0; part < args.parts; ++part) {
-    const T* sums = at<T>(args.partial, (part * a.count + index) * where.size);
-    for (int64_t i = 0; i < where.size; ++i) d[i] += sums[i];
+  T* total = static_cast<T*>(args.partial) + index * where.size;  // of the first part, then of all
+  for (int64_t part = 1; part < args.parts; ++part) {
+    const T* sums = total + part * a.count * where.size;
+    for (int64_t i = 0; i < where.size; ++i) total[i] += sums[i];
+  }
+  for (int64_t i = 0; i < where.size; ++i) d[i] = total[i];
+  for (int64_t e = 0; e < a.n * a.k;
+       ++e) {  // the tiles' sums are in the order of the reverse table
+    d[where.w1 + b.reverse_edge[e]] = total[where.w1 + e];
+    d[where.w2 + b.reverse_edge[e]] = total[where.w2 + e];
   }
   if (b.scale) through_norm<T>(a, b, where, d);
   const int64_t edges = a.n * a.k;
@@ -246,7 +280,8 @@ void finish(const GeoBlocksBackward& args, int64_t index) {
   if (b.b2) dalpha += dot<T>(at<T>(b.b2), d + where.b2, a.n);
   d[where.alpha] = dalpha;
   const T alpha = *at<T>(b.alpha);
-  for (int64_t i = 0; i < edges + a.n; ++i) d[where.w2 + i] *= alpha;
+  for (int64_t i = 0; i < edges; ++i) d[where.w2 + i] *= alpha;
+  for (int64_t i = 0; i < a.n; ++i) d[where.b2 + i] *= alpha;
   if (a.activation != TileFunction::sine) return;
   T* amplitude = d + where.sine;
   const Ready<T> ready(a, index);
