@@ -84,10 +84,11 @@ void check_block(const Tensor& x, const GeoBlockOperands& b, const GeoBlockOpera
   require_vector(x, b.weight1, {n, k}, "weight1");
   require_vector(x, b.weight2, {n, k}, "weight2");
   for (const Tensor& t : {b.scale, b.shift, b.bias1, b.bias2})
-    if (t.defined()) require_vector(x, t, {n}, "a vector");
+    if (t.defined()) require_vector(x, t, {n}, "a norm or bias");
   if (o.activation == BlockActivation::sine) {
-    for (const Tensor& t : {b.amplitude, b.frequency, b.decay}) require_vector(x, t, {n}, "sine");
-    if (b.phase.defined()) require_vector(x, b.phase, {n}, "sine");
+    for (const Tensor& t : {b.amplitude, b.frequency, b.decay})
+      require_vector(x, t, {n}, "a sine parameter");
+    if (b.phase.defined()) require_vector(x, b.phase, {n}, "a sine parameter");
   }
   if (b.keep.defined()) require_vector(x, b.keep, {x.dim(0)}, "keep");
 }
@@ -181,7 +182,7 @@ void backward(const std::shared_ptr<Stack>& stack, const std::vector<Tensor>& in
   args.stack = stack->args;
   const GeoBlocks& a = args.stack;
   const GeoBlockGradients where = geo_block_gradients(a.n, a.k);
-  args.parts = std::min(a.tiles, most_parts);
+  args.parts = std::clamp<int64_t>(a.tiles, 1, most_parts);
   const Tensor d({a.count, where.size}, a.dtype), scratch = scratch_of(a);
   const Tensor partial({args.parts * a.count * where.size}, a.dtype);
   Tensor dx0;

@@ -218,11 +218,9 @@ void raw_gradient(int64_t n, const void* raw, SineBound bound, double floor, T* 
 
 template <class T>
 T dot(const T* x, const T* y, int64_t n) {
-  Vec<T> sum(T(0));
-  for_each_vector<T>(n, [&](int64_t i, auto io) {
-    const Vec<T> product = io.get(x + i) * io.get(y + i);
-    sum += product;
-  });
+  const int64_t whole = n / lanes<T> * lanes<T>, rest = n - whole;
+  Vec<T> sum = load_tail(x + whole, rest, T(0)) * load_tail(y + whole, rest, T(0));
+  for (int64_t i = 0; i < whole; i += lanes<T>) sum += load(x + i) * load(y + i);
   return horizontal_sum<T>(sum);
 }
 
@@ -268,12 +266,7 @@ void finish(const GeoBlocksBackward& args, int64_t index) {
     const T* sums = total + part * a.count * where.size;
     for (int64_t i = 0; i < where.size; ++i) total[i] += sums[i];
   }
-  for (int64_t i = 0; i < where.size; ++i) d[i] = total[i];
-  for (int64_t e = 0; e < a.n * a.k;
-       ++e) {  // the tiles' sums are in the order of the reverse table
-    d[where.w1 + b.reverse_edge[e]] = total[where.w1 + e];
-    d[where.w2 + b.reverse_edge[e]] = total[where.w2 + e];
-  }
+  in_order<T>(a, b, total, d);
   if (b.scale) through_norm<T>(a, b, where, d);
   const int64_t edges = a.n * a.k;
   T dalpha = dot<T>(at<T>(b.w2), d + where.w2, edges);
