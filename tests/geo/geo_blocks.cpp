@@ -160,13 +160,13 @@ TEST_CASE("geo_blocks: equals the composition of ops, values and all gradients, 
         const auto exact = values_and_gradients(fused, in, DType::f64);
         const auto f32 = values_and_gradients(fused, in, DType::f32);
         const auto single_f32 = values_and_gradients(single, in, DType::f32);
-        double error = 0, single_error = 0;  // no less accurate than the single ops
+        // Beside what the single ops lose: dalpha and dscale are sums of w dw over all edges.
+        const double roundings = std::sqrt(static_cast<double>(rows * 20 * k)) * 4;
         for (size_t i = 0; i < expected.size(); ++i) {
           CHECK(difference(exact[i], expected[i]) < 1e-13);
-          error = std::max(error, difference(f32[i], expected[i]));
-          single_error = std::max(single_error, difference(single_f32[i], expected[i]));
+          CHECK(difference(f32[i], expected[i]) <
+                2 * difference(single_f32[i], expected[i]) + roundings * 0x1p-24);
         }
-        CHECK(error < 2 * single_error);
       }
   }
   set_isa(parse_isa("auto"));
