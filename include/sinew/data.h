@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "sinew/random.h"
 #include "sinew/tensor.h"
@@ -54,13 +55,17 @@ class Batches {
   // The order of the next epoch, as a shuffling DataLoader draws it (epoch_permutation, random.h).
   void shuffle(TorchGenerator& generator);
   // The current order, undefined before the first shuffle; a checkpoint sets it again. Throws
-  // unless it is i32 with one entry per row.
+  // unless it is i32 with one row number per row.
   const Tensor& order() const { return order_; }
   void set_order(const Tensor& order);
   int64_t count() const;  // batches per epoch
   int64_t rows() const { return x_.dim(0); }
   // Batch i < count(): gathered rows, or slices that share storage as long as nothing is shuffled.
   Batch operator[](int64_t i) const;
+  // The same in two parts, for a recorded step: what changes from batch to batch (the row numbers,
+  // or the slices), and the batch made of it by kernels alone.
+  void select(int64_t i, std::vector<Tensor>& selection) const;
+  Batch of(const std::vector<Tensor>& selection) const;
 
  private:
   Tensor x_, y_;

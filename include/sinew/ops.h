@@ -78,8 +78,10 @@ Tensor permute(const Tensor& x, const std::vector<int>& axes);  // out.dim(i) = 
 Tensor slice(const Tensor& x, int axis, int64_t first, int64_t count);
 // The parts one after another along an axis; their other sizes are equal.
 Tensor concat(const std::vector<Tensor>& parts, int axis);
-// Rows of the leading axis: out[i] = x[index[i]], index i32 (m). Throws if out of range.
-Tensor gather(const Tensor& x, const Tensor& index);
+// Rows of the leading axis: out[i] = x[index[i]], index i32 (m). Throws if out of range; that check
+// waits for a GPU. Without it a row out of range is NaN (0xFF bytes).
+enum class IndexCheck : uint8_t { no, yes };
+Tensor gather(const Tensor& x, const Tensor& index, IndexCheck check = IndexCheck::yes);
 // The adjoint: out (rows, ...) starts at 0, out[index[i]] += x[i], in the order of i.
 Tensor scatter_add(const Tensor& x, const Tensor& index, int64_t rows);
 
@@ -128,11 +130,13 @@ Tensor drop_path(const Tensor& x, double p);
 // --- in-place updates of flat parameter blocks (see optim.h); not recorded ---------------------
 // p, g, m, v, velocity are vectors of one length and dtype. `clock`, f64 (2), holds {learning rate,
 // steps taken} and lives on the device: the update reads the rate and adds 1 to the steps, so that
-// a replayed Step follows a rate that was set after it had been recorded.
+// a replayed Step follows a rate that was set after it had been recorded. `go`, f64 of one element
+// on the device, may be undefined; where it is 0 the update changes nothing, nor the clock.
 struct AdamSettings {
   double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
   double decay = 0;            // L2: g + decay p in place of g
   double decoupled_decay = 0;  // p (1 - rate decoupled_decay) in place of p
+  Tensor go = {};
 };
 // With t steps taken, this one included: m += (1 - beta1)(g - m); v = beta2 v + (1 - beta2) g^2;
 // p -= rate / (1 - beta1^t) m / (sqrt(v) / sqrt(1 - beta2^t) + eps).
@@ -141,11 +145,28 @@ void adam_update(Tensor& p, const Tensor& g, Tensor& m, Tensor& v, Tensor& clock
 struct SgdSettings {
   double momentum = 0.9;
   double decay = 0;  // L2: g + decay p in place of g
+  Tensor go = {};
 };
 // velocity = momentum velocity + g; p -= rate velocity. Undefined velocity: p -= rate g.
 void sgd_update(Tensor& p, const Tensor& g, Tensor& velocity, Tensor& clock,
                 const SgdSettings& settings);
 // g *= min(1, max_norm / (norm + 1e-6)), norm a scalar on the device; as in PyTorch.
 void clip_update(Tensor& g, const Tensor& norm, double max_norm);
+
+// What a step does whose loss or gradient norm is not finite: end the training, leave the weights
+// as they are, or update them all the same. All are counted.
+enum class OnNonfinite : uint8_t { stop, skip, ignore };
+// What a training asks of its steps, kept on the device so that nobody waits: f64 (9) {go, steps,
+// sum of loss * rows, rows, losses and norms not finite, sum of the finite norms, the largest,
+// their number}, before the first step {1, 0, ...}. Adds a step whose loss and norm are scalars of
+// one dtype, f32 or f64. `go` is for the update after it. A step that is not finite has go = 0 and
+// its loss is not summed, but with `ignore`. With `stop` go stays 0 from it on, and it and later
+// steps are not counted: so `steps` tells which it was.
+void tally_update(Tensor& tally, const Tensor& loss, const Tensor& norm, int64_t rows,
+                  OnNonfinite choice);
+
+// flat, a vector, = the elements of all parts, one part after the other, in one kernel. Throws
+// unless dtypes are the same and the elements as many.
+void pack(Tensor& flat, const std::vector<Tensor>& parts);
 
 }  // namespace sinew

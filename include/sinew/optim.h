@@ -20,7 +20,8 @@ class Optimizer {
   Optimizer(const Optimizer&) = delete;
   Optimizer& operator=(const Optimizer&) = delete;
 
-  virtual void step() = 0;  // updates block.values from block.gradients
+  // Updates block.values from block.gradients; nothing where `go` is given and 0 (ops.h).
+  virtual void step(const Tensor& go = {}) = 0;
 
   // Both read or write device memory, which throws while a Step records.
   double lr() const;
@@ -49,7 +50,7 @@ struct AdamOptions {
 class Adam : public Optimizer {
  public:
   explicit Adam(const ParameterBlock& block, const AdamOptions& options = {});
-  void step() override;
+  void step(const Tensor& go = {}) override;
 
  protected:
   Adam(const char* name, const ParameterBlock& block, const AdamOptions& options);
@@ -70,7 +71,7 @@ struct SgdOptions {
 class Sgd : public Optimizer {
  public:
   explicit Sgd(const ParameterBlock& block, const SgdOptions& options = {});
-  void step() override;
+  void step(const Tensor& go = {}) override;
 
  private:
   SgdSettings settings_;

@@ -12,8 +12,8 @@
 //
 // For each combination of input shapes and dtypes, call 1 runs the function, call 2 runs it and
 // records its kernel calls, later calls copy the inputs to fixed buffers and replay the kernels:
-// no tape, no shape checks, no tensors made. Every call is one full step, and a replayed step gives
-// the same bits as an eager one.
+// no tape, no tensors made, no allocation, no lock. Every call is one full step, and a replayed
+// step gives the same bits as an eager one.
 //
 // On a replay the function is not called. What it read from host variables is fixed; what it read
 // from tensors is not: parameters, moments, learning rate (Optimizer::set_lr writes a device word),
@@ -22,7 +22,9 @@
 // active tape: its tape lies inside the function.
 #pragma once
 #include <functional>
+#include <initializer_list>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "sinew/tensor.h"
@@ -38,8 +40,10 @@ class Step {
   Step(Step&&) noexcept;
   Step& operator=(Step&&) noexcept;
 
-  // The function's outputs. Those of a recorded step are overwritten by its next call.
-  std::vector<Tensor> operator()(const std::vector<Tensor>& inputs);
+  // The function's outputs. The vector holds until the next call with these shapes; so do the
+  // tensors of a recorded step, which that call overwrites.
+  const std::vector<Tensor>& operator()(std::span<const Tensor> inputs);
+  const std::vector<Tensor>& operator()(std::initializer_list<Tensor> inputs);
 
   MemoryStats memory() const;  // of the step's own pools, one per combination of shapes
   int64_t recorded() const;    // kernel calls of all recordings

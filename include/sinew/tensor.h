@@ -49,6 +49,8 @@ class Tensor {
   std::vector<double> values() const;  // all elements of any type but bf16, as double
   // Overwrites the elements with host values of the same type and number, in place.
   void assign(const std::vector<float>& values);
+  void assign(const std::vector<double>& values);
+  void assign(double value);          // to every element, as full()
   void assign(const Tensor& values);  // same shape and dtype; copies on the device
 
   // The same values on that device: a copy through the host, or this tensor if it lies there. Not

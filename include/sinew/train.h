@@ -40,9 +40,7 @@ const char* name(OptimizerKind kind);
 OptimizerKind parse_optimizer(const std::string& text);
 
 enum class Shuffle : uint8_t { yes, no };
-// What a step does whose loss or gradient norm is not finite: end the training with an Error, leave
-// the weights as they are, or update them all the same. All are counted in the history.
-enum class OnNonfinite : uint8_t { stop, skip, ignore };
+// OnNonfinite (ops.h): `stop` ends the training with an Error, the weights those before the step.
 const char* name(OnNonfinite choice);
 OnNonfinite parse_on_nonfinite(const std::string& text);
 enum class Recording : uint8_t { off, on };  // of steps (step.h); the bits are the same
@@ -86,11 +84,10 @@ struct EpochRecord {
   bool improved = false;  // the best epoch so far
 };
 
-// The host's clock around one step. On cuda the step waits for its loss, not for its update, which
-// the next step then waits for.
+// The host's clock around one step. On cuda steps that nobody waited for share their time evenly.
 struct StepTime {
-  double data_s = 0;     // a new order of rows, the batch's rows
-  double compute_s = 0;  // forward, backward, update
+  double data_s = 0;     // a new order of rows, their upload
+  double compute_s = 0;  // the batch's rows, forward, backward, update
   // Not one of the first calls with this number of rows, which run eagerly and record.
   bool warm = false;
 };
@@ -104,12 +101,14 @@ class Trainer {
   ~Trainer();
 
   // The next optimizer step; after the last one of an epoch also validation and the record. False
-  // when there is nothing left to do: then the best weights are in the network.
+  // when there is nothing left to do: then the best weights are in the network. On cuda nobody
+  // waits for a step but the last one of an epoch: an error of OnNonfinite::stop, which names its
+  // step, then comes there, or from last_step() or state(), with the weights before that step.
   bool step();
   bool epoch_ended() const;  // the last step() ended an epoch: history().back() is new
   int64_t steps_done() const;
   int64_t steps_per_epoch() const;
-  const StepTime& last_step() const;
+  const StepTime& last_step() const;  // waits for it
   MemoryStats memory() const;  // of the recorded steps' own pools, beside the thread's (device.h)
   const std::vector<EpochRecord>& history() const;
   std::optional<int64_t> best_epoch() const;

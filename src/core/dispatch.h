@@ -70,8 +70,11 @@ void on(const Tensor&, F call) {
 }
 
 // Checks shared by the ops.
-inline void require(bool ok, const char* op, const std::string& fact) {
+inline void require(bool ok, const char* op, const char* fact) {
   if (!ok) throw Error(std::string(op) + ": " + fact);
+}
+inline void require(bool ok, const char* op, const std::string& fact) {
+  require(ok, op, fact.c_str());
 }
 inline void require_defined(const char* op, const Tensor& t) {
   if (!t.defined()) throw Error(std::string(op) + ": tensor is undefined");

@@ -66,9 +66,11 @@ int Shape::axis(int axis) const {
 int64_t Shape::dim(int a) const { return sizes_[static_cast<size_t>(axis(a))]; }
 
 Shape Shape::with(int a, int64_t size) const {
-  std::vector<int64_t> sizes(begin(), end());
+  std::array<int64_t, max_rank> sizes = sizes_;
   sizes[static_cast<size_t>(axis(a))] = size;
-  return Shape(sizes);
+  Shape out;
+  out.assign(sizes.data(), sizes.data() + rank_);
+  return out;
 }
 
 Shape Shape::without(int a) const {

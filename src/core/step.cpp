@@ -12,25 +12,26 @@
 
 namespace sinew {
 
-using Inputs = std::vector<Tensor>;
+using Inputs = std::span<const Tensor>;
+using Outputs = std::vector<Tensor>;
 
 struct Step::State {
   using Key = std::vector<std::pair<Shape, DType>>;
   struct Entry {
     Key key;
     std::shared_ptr<Pool> pool = std::make_shared<Pool>(device(), context().pool->guard());
-    Inputs inputs;  // fixed buffers, made by the recording call
-    std::vector<Tensor> outputs;
+    std::vector<Tensor> inputs;  // fixed buffers, made by the recording call
+    Outputs outputs;
     Recorder recorder;
     std::unique_ptr<cuda::Graph> graph;  // on a GPU
     bool recorded = false;
   };
 
   explicit State(Function f) : function(std::move(f)) {}
-  Entry* find(const Inputs& inputs) const;
-  std::vector<Tensor> first_call(const Inputs& inputs);
-  void record(Entry& entry, const Inputs& inputs);
-  void replay(const Entry& entry, const Inputs& inputs);
+  Entry* find(Inputs inputs) const;
+  const Outputs& first_call(Inputs inputs);
+  void record(Entry& entry, Inputs inputs);
+  void replay(const Entry& entry, Inputs inputs);
 
   Function function;
   std::vector<std::unique_ptr<Entry>> entries;
@@ -38,7 +39,7 @@ struct Step::State {
 
 namespace {
 
-bool shares_a_buffer(const Inputs& a, const Inputs& b) {
+bool shares_a_buffer(Inputs a, Inputs b) {
   for (const Tensor& t : a)
     for (const Tensor& u : b)
       if (TensorAccess::buffer(t) == TensorAccess::buffer(u)) return true;
@@ -47,7 +48,7 @@ bool shares_a_buffer(const Inputs& a, const Inputs& b) {
 
 }  // namespace
 
-Step::State::Entry* Step::State::find(const Inputs& inputs) const {
+Step::State::Entry* Step::State::find(Inputs inputs) const {
   for (const auto& entry : entries) {
     bool same = entry->key.size() == inputs.size() && entry->pool->device() == device();
     for (size_t i = 0; same && i < inputs.size(); ++i)
@@ -58,21 +59,21 @@ Step::State::Entry* Step::State::find(const Inputs& inputs) const {
 }
 
 // The entry is kept only if the call succeeds: an eager call has checked what a recording cannot.
-std::vector<Tensor> Step::State::first_call(const Inputs& inputs) {
+const Outputs& Step::State::first_call(Inputs inputs) {
   auto entry = std::make_unique<Entry>();
   for (const Tensor& t : inputs) entry->key.emplace_back(t.shape(), t.dtype());
   const Scoped<std::shared_ptr<Pool>> pool(context().pool, entry->pool);
-  std::vector<Tensor> outputs = function(inputs);
-  entries.push_back(std::move(entry));
-  return outputs;
+  entry->outputs = function({inputs.begin(), inputs.end()});
+  return entries.emplace_back(std::move(entry))->outputs;
 }
 
-void Step::State::record(Entry& entry, const Inputs& inputs) {
+void Step::State::record(Entry& entry, Inputs inputs) {
   const Scoped<std::shared_ptr<Pool>> pool(context().pool, entry.pool);
   for (const Tensor& t : inputs) {
     entry.inputs.emplace_back(t.shape(), t.dtype());
     entry.inputs.back().assign(t);
   }
+  entry.outputs.clear();  // those of call 1, perhaps the inputs of this one
   entry.recorder.pool = entry.pool;
   {
     const Scoped<Recorder*> recording(context().recorder, &entry.recorder);
@@ -84,9 +85,9 @@ void Step::State::record(Entry& entry, const Inputs& inputs) {
   entry.recorded = true;
 }
 
-void Step::State::replay(const Entry& entry, const Inputs& inputs) {
+void Step::State::replay(const Entry& entry, Inputs inputs) {
   if (shares_a_buffer(inputs, entry.inputs)) {  // a step that returns its own inputs
-    Inputs copies;
+    std::vector<Tensor> copies;
     for (const Tensor& t : inputs) {
       copies.emplace_back(t.shape(), t.dtype());
       copies.back().assign(t);
@@ -106,7 +107,11 @@ Step::~Step() = default;
 Step::Step(Step&&) noexcept = default;
 Step& Step::operator=(Step&&) noexcept = default;
 
-std::vector<Tensor> Step::operator()(const std::vector<Tensor>& inputs) {
+const Outputs& Step::operator()(std::initializer_list<Tensor> inputs) {
+  return (*this)(Inputs(inputs.begin(), inputs.size()));
+}
+
+const Outputs& Step::operator()(Inputs inputs) {
   for (const Tensor& t : inputs) require_defined("step", t);
   const Context& c = context();
   require(c.recorder == nullptr, "step", "a step cannot run inside another step's recording");

@@ -53,6 +53,30 @@ void copy_to(Tensor& t, const std::vector<T>& values) {
 }
 
 template <class T>
+void copy_from(const Tensor& t, T* to) {
+  require_not_recording("host");
+  require_defined("host", t);
+  if (t.dtype() != dtype_of<T>())
+    throw Error(std::string("host: asked for ") + name(dtype_of<T>()) + ", tensor is " +
+                name(t.dtype()));
+  const size_t bytes = static_cast<size_t>(t.numel()) * sizeof(T);
+  if (bytes == 0) return;
+  if (t.device() == Device::cuda)
+    cuda::download(cuda_executor(), to, TensorAccess::data(t), bytes);
+  else
+    std::memcpy(to, TensorAccess::data(t), bytes);
+}
+
+void fill_with(const char* op, const Tensor& t, double value) {
+  if ((t.dtype() == DType::i32 && !(value >= INT32_MIN && value <= INT32_MAX)) ||
+      (t.dtype() == DType::u8 && !(value >= 0 && value <= 255)))
+    throw Error(std::string(op) + ": value does not fit " + name(t.dtype()) + " (" +
+                std::to_string(value) + ")");
+  const FillArgs args{t.dtype(), pointer(t), t.numel(), value};
+  on(t, [=](auto& device) { fill(device, args); });
+}
+
+template <class T>
 Tensor make(const std::vector<T>& values, const Shape& shape) {
   Tensor t(shape, dtype_of<T>());
   copy_to(t, values);
@@ -71,13 +95,8 @@ Tensor::Tensor(const Shape& shape, DType dtype)
 Tensor Tensor::zeros(const Shape& shape, DType dtype) { return full(shape, 0.0, dtype); }
 
 Tensor Tensor::full(const Shape& shape, double value, DType dtype) {
-  if ((dtype == DType::i32 && !(value >= INT32_MIN && value <= INT32_MAX)) ||
-      (dtype == DType::u8 && !(value >= 0 && value <= 255)))
-    throw Error("full: value does not fit " + std::string(name(dtype)) + " (" +
-                std::to_string(value) + ")");
   Tensor t(shape, dtype);
-  const FillArgs args{dtype, pointer(t), t.numel(), value};
-  on(t, [=](auto& device) { fill(device, args); });
+  fill_with("full", t, value);
   return t;
 }
 
@@ -92,24 +111,17 @@ Device Tensor::device() const { return buffer_ ? buffer_->pool->device() : Devic
 
 template <class T>
 std::vector<T> Tensor::host() const {
-  require_not_recording("host");
-  require_defined("host", *this);
-  if (dtype_ != dtype_of<T>())
-    throw Error(std::string("host: asked for ") + name(dtype_of<T>()) + ", tensor is " +
-                name(dtype_));
   std::vector<T> out(static_cast<size_t>(numel_));
-  if (numel_ == 0) return out;
-  if (device() == Device::cuda)
-    cuda::download(cuda_executor(), out.data(), TensorAccess::data(*this), out.size() * sizeof(T));
-  else
-    std::memcpy(out.data(), TensorAccess::data(*this), out.size() * sizeof(T));
+  copy_from(*this, out.data());
   return out;
 }
 
 template <class T>
 T Tensor::item() const {
   if (numel_ != 1) throw Error("item: tensor has not one element " + shape_.str());
-  return host<T>()[0];
+  T out{};
+  copy_from(*this, &out);
+  return out;
 }
 
 template std::vector<float> Tensor::host() const;
@@ -135,12 +147,30 @@ std::vector<double> Tensor::values() const {
 
 double Tensor::value() const {
   if (numel_ != 1) throw Error("value: tensor has not one element " + shape_.str());
+  switch (dtype_) {
+    case DType::f32: return item<float>();
+    case DType::f64: return item<double>();
+    case DType::i32: return item<int32_t>();
+    case DType::u8: return item<uint8_t>();
+    case DType::bf16: break;
+  }
   return values()[0];
 }
 
 void Tensor::assign(const std::vector<float>& values) {
   require_defined("assign", *this);
   copy_to(*this, values);
+}
+
+void Tensor::assign(const std::vector<double>& values) {
+  require_defined("assign", *this);
+  copy_to(*this, values);
+}
+
+void Tensor::assign(double value) {
+  require_not_recording("tensor");
+  require_defined("assign", *this);
+  fill_with("assign", *this, value);
 }
 
 void Tensor::assign(const Tensor& values) {

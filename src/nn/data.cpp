@@ -140,18 +140,38 @@ void Batches::shuffle(TorchGenerator& generator) {
 void Batches::set_order(const Tensor& order) {
   if (!order.defined() || order.dtype() != DType::i32 || !(order.shape() == Shape({rows()})))
     throw Error("batches: order needs one i32 per row");
+  for (const int32_t row : order.host<int32_t>())
+    if (row < 0 || row >= rows())
+      throw Error("batches: order has row " + std::to_string(row) + " of " +
+                  std::to_string(rows()));
   order_ = order;
 }
 
 int64_t Batches::count() const { return rows() / batch_size_ + (rows() % batch_size_ != 0); }
 
 Batch Batches::operator[](int64_t i) const {
+  std::vector<Tensor> selection;
+  select(i, selection);
+  return of(selection);
+}
+
+void Batches::select(int64_t i, std::vector<Tensor>& selection) const {
   if (i < 0 || i >= count())
     throw Error("batches: batch " + std::to_string(i) + " of " + std::to_string(count()));
   const int64_t first = i * batch_size_, size = std::min(batch_size_, rows() - first);
-  if (!order_.defined()) return {x_.rows(first, size), y_.rows(first, size)};
-  const Tensor index = order_.rows(first, size);
-  return {gather(x_, index), gather(y_, index)};
+  selection.clear();
+  if (order_.defined()) {
+    selection.push_back(order_.rows(first, size));
+  } else {
+    selection.push_back(x_.rows(first, size));
+    selection.push_back(y_.rows(first, size));
+  }
+}
+
+// The order's rows are in range by construction.
+Batch Batches::of(const std::vector<Tensor>& selection) const {
+  if (selection.size() == 2) return {selection[0], selection[1]};
+  return {gather(x_, selection[0], IndexCheck::no), gather(y_, selection[0], IndexCheck::no)};
 }
 
 }  // namespace sinew

@@ -55,7 +55,7 @@ double Optimizer::lr() const { return state_[0].tensor.host<double>()[0]; }
 
 void Optimizer::set_lr(double lr) {
   require_non_negative(name_, "lr", lr);
-  state_[0].tensor.rows(0, 1).assign(Tensor::from(std::vector<double>{lr}, {1}));
+  state_[0].tensor.rows(0, 1).assign(lr);
 }
 
 int64_t Optimizer::steps() const {
@@ -91,7 +91,8 @@ AdamW::AdamW(const ParameterBlock& block, const AdamOptions& options)
   settings_.decoupled_decay = options.weight_decay;
 }
 
-void Adam::step() {
+void Adam::step(const Tensor& go) {
+  settings_.go = go;
   adam_update(values_, gradients_, state_[1].tensor, state_[2].tensor, state_[0].tensor, settings_);
 }
 
@@ -104,7 +105,10 @@ Sgd::Sgd(const ParameterBlock& block, const SgdOptions& options)
   if (options.momentum > 0) velocity_ = add_state("velocity");
 }
 
-void Sgd::step() { sgd_update(values_, gradients_, velocity_, state_[0].tensor, settings_); }
+void Sgd::step(const Tensor& go) {
+  settings_.go = go;
+  sgd_update(values_, gradients_, velocity_, state_[0].tensor, settings_);
+}
 
 Tensor clip_gradients(ParameterBlock& block, double max_norm) {
   if (!(max_norm > 0))

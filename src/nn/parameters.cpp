@@ -1,5 +1,5 @@
 // ParameterBlock: the parameters lie one after the other, row-major, in the order of the list.
-// Their gradients come from the tape as separate tensors and are copied to the same places.
+// Their gradients come from the tape as separate tensors; one kernel puts them in the same order.
 #include "sinew/parameters.h"
 
 #include <set>
@@ -64,11 +64,7 @@ void ParameterBlock::backward(Tape& tape, const Tensor& loss) {
   std::vector<Tensor> leaves;
   for (const Parameter& p : parameters_)
     if (p.trainable) leaves.push_back(*p.tensor);
-  int64_t offset = 0;
-  for (const Tensor& gradient : tape.gradients(loss, leaves)) {
-    gradients.view(offset, gradient.shape()).assign(gradient);
-    offset += gradient.numel();
-  }
+  pack(gradients, tape.gradients(loss, leaves));
 }
 
 Tensor gradient_norm(const ParameterBlock& block) { return sqrt(sum(square(block.gradients))); }

@@ -1,9 +1,12 @@
 // The training loop as a state machine: step() runs one batch, so that a caller can write a
-// checkpoint, show progress or stop between any two steps. Gradients and update are two recorded
-// Steps; between them the host looks at loss and norm to count, skip or stop.
+// checkpoint, show progress or stop between any two steps. A batch is one recorded Step: rows,
+// gradients, tally, update. Whether a step counts, is skipped or ends the training is decided by
+// the kernels; the host reads the tally once per epoch, or when it is asked for it.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <numeric>
+#include <utility>
 
 #include "nn/trainer.h"
 #include "sinew/error.h"
@@ -41,68 +44,91 @@ Trainer::Impl::Impl(Network& network, TrainData given, const TrainOptions& o, To
       block(network.parameters()),
       optimizer(make_optimizer(block, o)),
       batches(data.x, data.y, o.batch_size),
-      gradients([this](const std::vector<Tensor>& batch) { return forward_backward(batch); }),
-      update([this](const std::vector<Tensor>&) {
-        optimizer->step();
-        return std::vector<Tensor>();
-      }),
+      step([this](const std::vector<Tensor>& given_rows) { return one_step(given_rows); }),
       patience_left(o.patience) {
   if (o.patience > 0) best_values = copied(block.values);
 }
 
-std::vector<Tensor> Trainer::Impl::forward_backward(const std::vector<Tensor>& batch) {
+std::vector<Tensor> Trainer::Impl::one_step(const std::vector<Tensor>& rows) {
+  const Batch batch = batches.of(rows);
   Tape tape;
   block.watch(tape);
-  const Tensor loss = options.loss(net(batch[0], Mode::train), batch[1]);
+  const Tensor loss = options.loss(net(batch.x, Mode::train), batch.y);
   block.backward(tape, loss);
   const bool clips = options.clip_norm > 0;
-  return {loss.detach(), clips ? clip_gradients(block, options.clip_norm) : gradient_norm(block)};
+  const Tensor norm = clips ? clip_gradients(block, options.clip_norm) : gradient_norm(block);
+  tally_update(tally, loss, norm, batch.x.dim(0), options.on_nonfinite);
+  optimizer->step(tally.view(0, {1}));
+  return {};
+}
+
+void Trainer::Impl::begin_epoch() {
+  current = EpochRecord();
+  current.epoch = done / batches.count() + 1;
+  finite_norms = loss_rows = 0;
+  tally.assign(std::vector<double>{1, 0, 0, 0, 0, 0, 0, 0, 0});
+  step_ms.clear();
+  step_ms.reserve(static_cast<size_t>(batches.count()));
+  if (options.shuffle == Shuffle::yes) batches.shuffle(generator);
 }
 
 void Trainer::Impl::run_batch() {
   const int64_t in_epoch = done % batches.count();
-  if (in_epoch == 0) {
-    current = EpochRecord();
-    current.epoch = done / batches.count() + 1;
-    finite_norms = loss_rows = 0;
-    step_ms.clear();
-  }
   const auto start = Clock::now();
-  if (in_epoch == 0 && options.shuffle == Shuffle::yes) batches.shuffle(generator);
-  const Batch batch = batches[in_epoch];
+  if (in_epoch == 0) begin_epoch();
+  batches.select(in_epoch, selection);
   const auto have_data = Clock::now();
   current.lr = options.schedule.at(done, options.epochs * batches.count());
   optimizer->set_lr(current.lr);
+  const int64_t rows = selection[0].dim(0);
   const bool records = options.recording == Recording::on;
-  const std::vector<Tensor> inputs = {batch.x, batch.y},
-                            out = records ? gradients(inputs) : forward_backward(inputs);
-  const double loss = out[0].value(), norm = out[1].value();
-  const bool finite = std::isfinite(loss) && std::isfinite(norm);
-  if (!finite && options.on_nonfinite == OnNonfinite::stop)
-    throw Error("train: loss or gradient is not finite (epoch " + std::to_string(current.epoch) +
-                ", step " + std::to_string(in_epoch + 1) + ")");
-  if (finite || options.on_nonfinite == OnNonfinite::ignore) {
-    if (records)
-      update({});
-    else
-      optimizer->step();
-    current.train_loss += loss * static_cast<double>(batch.x.dim(0));
-    loss_rows += batch.x.dim(0);
-  }
-  current.loss_nonfinite_steps += !std::isfinite(loss);
-  current.grad_nonfinite_steps += !std::isfinite(norm);
-  if (std::isfinite(norm)) {
-    current.grad_norm_mean += norm;
-    current.grad_norm_max = std::max(current.grad_norm_max, norm);
-    ++finite_norms;
-  }
+  if (records)
+    step(selection);
+  else
+    one_step(selection);
+  const int64_t calls_before = calls[rows]++;
   const auto end = Clock::now();
-  const int64_t calls_before = calls[batch.x.dim(0)]++;
   last_step = {seconds(start, have_data), seconds(have_data, end),
                calls_before >= (records ? 2 : 1)};
   step_ms.push_back(1e3 * seconds(start, end));
   current.time_s += seconds(start, end);
   ++done;
+  ++waiting;
+  if (device() == Device::cpu || in_epoch + 1 == batches.count()) wait();
+}
+
+// The steps that nobody waited for share their time evenly: of a GPU the host knows no more.
+void Trainer::Impl::wait() {
+  if (waiting == 0) return;
+  const auto start = Clock::now();
+  const bool stopped =
+      tally.view(0, {1}).item<double>() == 0 && options.on_nonfinite == OnNonfinite::stop;
+  const double waited = seconds_since(start);
+  const auto first = step_ms.end() - std::exchange(waiting, 0);
+  const double each = std::accumulate(first, step_ms.end(), 1e3 * waited) /
+                      static_cast<double>(step_ms.end() - first);
+  std::fill(first, step_ms.end(), each);
+  current.time_s += waited;
+  last_step.compute_s = 1e-3 * each - last_step.data_s;
+  if (!stopped) return;
+  const auto steps = static_cast<int64_t>(tally.view(1, {1}).item<double>());
+  done = (current.epoch - 1) * batches.count() + steps;
+  step_ms.resize(static_cast<size_t>(steps));
+  collect();
+  tally.view(0, {1}).assign(1.0);
+  throw Error("train: loss or gradient is not finite (epoch " + std::to_string(current.epoch) +
+              ", step " + std::to_string(steps + 1) + ")");
+}
+
+void Trainer::Impl::collect() {
+  const std::vector<double> t = tally.host<double>();
+  current.train_loss = t[2];
+  loss_rows = static_cast<int64_t>(t[3]);
+  current.loss_nonfinite_steps = static_cast<int64_t>(t[4]);
+  current.grad_nonfinite_steps = static_cast<int64_t>(t[5]);
+  current.grad_norm_mean = t[6];
+  current.grad_norm_max = t[7];
+  finite_norms = static_cast<int64_t>(t[8]);
 }
 
 void Trainer::Impl::validate() {
@@ -123,6 +149,7 @@ void Trainer::Impl::validate() {
 
 void Trainer::Impl::end_epoch() {
   const auto start = Clock::now();
+  collect();
   current.train_loss /= static_cast<double>(loss_rows);  // 0 / 0 if all batches were skipped
   current.samples_per_sec = static_cast<double>(batches.rows()) / current.time_s;
   if (finite_norms > 0) current.grad_norm_mean /= static_cast<double>(finite_norms);
@@ -166,11 +193,11 @@ bool Trainer::step() {
 bool Trainer::epoch_ended() const { return impl_->ended; }
 int64_t Trainer::steps_done() const { return impl_->done; }
 int64_t Trainer::steps_per_epoch() const { return impl_->batches.count(); }
-const StepTime& Trainer::last_step() const { return impl_->last_step; }
-MemoryStats Trainer::memory() const {
-  const MemoryStats a = impl_->gradients.memory(), b = impl_->update.memory();
-  return {a.in_use + b.in_use, a.high_water + b.high_water, a.reserved + b.reserved};
+const StepTime& Trainer::last_step() const {
+  impl_->wait();
+  return impl_->last_step;
 }
+MemoryStats Trainer::memory() const { return impl_->step.memory(); }
 const std::vector<EpochRecord>& Trainer::history() const { return impl_->history; }
 std::optional<int64_t> Trainer::best_epoch() const {
   return impl_->best_epoch > 0 ? std::optional(impl_->best_epoch) : std::nullopt;

@@ -111,7 +111,9 @@ Tensor order_of(const NamedTensors& state, int64_t rows) {
 }  // namespace
 
 NamedTensors Trainer::state() const {
-  const Impl& t = *impl_;
+  Impl& t = *impl_;
+  t.wait();
+  if (t.done % t.batches.count() != 0) t.collect();
   NamedTensors out{{"values", copied(t.block.values)}};
   for (const NamedTensor& s : t.optimizer->state())
     out.push_back({"optimizer." + s.name, copied(s.tensor)});
@@ -189,6 +191,12 @@ void Trainer::set_state(const NamedTensors& state) {
   t.loss_rows = loss_rows;
   t.step_ms = std::move(step_ms);
   t.current = current;
+  t.waiting = 0;
+  t.tally.assign(std::vector<double>{
+      1, static_cast<double>(done % per_epoch), current.train_loss, static_cast<double>(loss_rows),
+      static_cast<double>(current.loss_nonfinite_steps),
+      static_cast<double>(current.grad_nonfinite_steps), current.grad_norm_mean,
+      current.grad_norm_max, static_cast<double>(finite_norms)});
   t.history = std::move(history);
 }
 

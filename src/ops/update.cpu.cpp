@@ -3,6 +3,7 @@
 #include "ops/update.h"
 
 #include <cmath>
+#include <cstring>
 
 #include "core/parallel.h"
 #include "core/vec.h"
@@ -22,6 +23,7 @@ struct Lerp {
 
 template <class T>
 void adam_of(Cpu& device, const AdamArgs& a) {
+  if (a.go && *a.go == 0) return;
   const double lr = a.clock[0], t = a.clock[1] + 1;
   const double step = lr / (1 - std::pow(a.beta1, t));
   const Vec<T> root2(static_cast<T>(std::sqrt(1 - std::pow(a.beta2, t))));
@@ -48,6 +50,7 @@ void adam_of(Cpu& device, const AdamArgs& a) {
 
 template <class T>
 void sgd_of(Cpu& device, const SgdArgs& a) {
+  if (a.go && *a.go == 0) return;
   const Vec<T> minus_lr(static_cast<T>(-a.clock[0])), decay(static_cast<T>(a.decay));
   const Vec<T> momentum(static_cast<T>(a.momentum));
   parallel_pieces(device, a.n, 4096, 2, [&](int64_t first, int64_t count) {
@@ -93,6 +96,25 @@ void sgd(Cpu& device, const SgdArgs& args) {
 template <>
 void clip(Cpu& device, const ClipArgs& args) {
   by_real_type(args.dtype, [&](auto type) { clip_of<decltype(type)>(device, args); });
+}
+
+template <>
+void tally(Cpu&, const TallyArgs& args) {
+  by_real_type(args.dtype, [&](auto type) {
+    using T = decltype(type);
+    add_step(*args.tally, static_cast<double>(*static_cast<const T*>(args.loss)),
+             static_cast<double>(*static_cast<const T*>(args.norm)), args);
+  });
+}
+
+template <>
+void pack(Cpu& device, const PackArgs& a) {
+  int64_t bytes = 0;
+  for (int i = 0; i < a.count; ++i) bytes += a.parts[i].bytes;
+  parallel_for(device, a.count, bytes / (4 * a.count + 1), [&](int64_t i) {
+    const Part& p = a.parts[i];
+    std::memcpy(static_cast<char*>(a.y) + p.first, p.x, static_cast<size_t>(p.bytes));
+  });
 }
 
 }  // namespace sinew

@@ -8,9 +8,14 @@
 namespace sinew {
 namespace {
 
+__device__ __forceinline__ bool goes(const double* go) { return !go || *go != 0; }
+
 struct Count {
   double* clock;
-  __device__ void operator()(int64_t) const { clock[1] += 1; }
+  const double* go;
+  __device__ void operator()(int64_t) const {
+    if (goes(go)) clock[1] += 1;
+  }
 };
 
 struct AdamStep {
@@ -34,6 +39,7 @@ __device__ AdamStep adam_step(const AdamArgs& a) {
 }
 
 __global__ void __launch_bounds__(threads_per_block) adam_kernel(AdamArgs a) {
+  if (!goes(a.go)) return;
   __shared__ AdamStep shared;
   if (threadIdx.x == 0) shared = adam_step(a);
   __syncthreads();
@@ -57,9 +63,10 @@ __global__ void __launch_bounds__(threads_per_block) adam_kernel(AdamArgs a) {
 struct Sgd {
   float *p, *velocity;
   const float* g;
-  const double* clock;
+  const double *clock, *go;
   float momentum, decay;
   __device__ void operator()(int64_t i) const {
+    if (!goes(go)) return;
     const float weight = p[i];
     float direction = g[i] + decay * weight;
     if (velocity) velocity[i] = direction = velocity[i] * momentum + direction;
@@ -77,6 +84,31 @@ struct Clip {
   }
 };
 
+struct AddStep {
+  TallyArgs a;
+  __device__ void operator()(int64_t) const {
+    add_step(*a.tally, static_cast<double>(*static_cast<const float*>(a.loss)),
+             static_cast<double>(*static_cast<const float*>(a.norm)), a);
+  }
+};
+
+// The parts travel as the kernel's argument, at most 4 KiB; grid: (pieces, parts).
+constexpr int parts_at_once = 160;
+constexpr int64_t words_per_block = 16 * threads_per_block;
+struct Parts {
+  Part part[parts_at_once];
+};
+
+__global__ void __launch_bounds__(threads_per_block) pack_kernel(Parts parts, char* y) {
+  const Part& p = parts.part[blockIdx.y];
+  const uint32_t* from = static_cast<const uint32_t*>(p.x);
+  uint32_t* to = reinterpret_cast<uint32_t*>(y + p.first);
+  const int64_t words = p.bytes / 4, step = int64_t{gridDim.x} * threads_per_block;
+#pragma unroll 1
+  for (int64_t i = int64_t{blockIdx.x} * threads_per_block + threadIdx.x; i < words; i += step)
+    to[i] = from[i];
+}
+
 }  // namespace
 
 template <>
@@ -86,7 +118,7 @@ void adam(Cuda& device, const AdamArgs& a) {
   if (a.n > 0)
     launch(adam_kernel, blocks < most_blocks ? blocks : most_blocks, threads_per_block, 0,
            stream_of(device), a);
-  for_each(device, 1, Count{a.clock});
+  for_each(device, 1, Count{a.clock, a.go});
 }
 
 template <>
@@ -94,8 +126,8 @@ void sgd(Cuda& device, const SgdArgs& a) {
   for_each(
       device, a.n,
       Sgd{static_cast<float*>(a.p), static_cast<float*>(a.velocity), static_cast<const float*>(a.g),
-          a.clock, static_cast<float>(a.momentum), static_cast<float>(a.decay)});
-  for_each(device, 1, Count{a.clock});
+          a.clock, a.go, static_cast<float>(a.momentum), static_cast<float>(a.decay)});
+  for_each(device, 1, Count{a.clock, a.go});
 }
 
 template <>
@@ -103,6 +135,30 @@ void clip(Cuda& device, const ClipArgs& a) {
   for_each(device, a.n,
            Clip{static_cast<float*>(a.g), static_cast<const float*>(a.norm),
                 static_cast<float>(a.max_norm)});
+}
+
+template <>
+void tally(Cuda& device, const TallyArgs& a) {
+  for_each(device, 1, AddStep{a});
+}
+
+template <>
+void pack(Cuda& device, const PackArgs& a) {
+  constexpr int64_t most_blocks = 1024;  // of one part
+  for (int first = 0; first < a.count; first += parts_at_once) {
+    const int count = a.count - first < parts_at_once ? a.count - first : parts_at_once;
+    Parts parts;
+    int64_t words = 0;
+    for (int i = 0; i < count; ++i) {
+      parts.part[i] = a.parts[first + i];
+      if (parts.part[i].bytes / 4 > words) words = parts.part[i].bytes / 4;
+    }
+    const int64_t blocks = (words + words_per_block - 1) / words_per_block;
+    const dim3 grid(static_cast<unsigned>(blocks < most_blocks ? blocks : most_blocks),
+                    static_cast<unsigned>(count));
+    launch(pack_kernel, grid, threads_per_block, 0, stream_of(device), parts,
+           static_cast<char*>(a.y));
+  }
 }
 
 }  // namespace sinew
