@@ -72,6 +72,19 @@ TEST_CASE("tensor: host values of every type come back, by their type and as dou
   CHECK_THROWS_WITH_AS(Tensor::from(Floats{}, {}), "tensor: 0 values for shape []", Error);
 }
 
+TEST_CASE("tensor: one value for every element, in place") {
+  Tensor x = Tensor::from(Floats{1, 2, 3}, {3}), i({2}, DType::i32), u({1}, DType::u8);
+  x.rows(1, 2).assign(0.5);
+  CHECK(x.host<float>() == Floats{1, 0.5, 0.5});
+  i.assign(-7.0);
+  CHECK(i.host<int32_t>() == std::vector<int32_t>{-7, -7});
+  CHECK_THROWS_WITH_AS(u.assign(256.0), "assign: value does not fit u8 (256.000000)", Error);
+  CHECK_THROWS_WITH_AS(Tensor().assign(1.0), "assign: tensor is undefined", Error);
+  Tensor d({2}, DType::f64);
+  d.assign(std::vector<double>{1, 2});
+  CHECK(d.values() == std::vector<double>{1, 2});
+}
+
 TEST_CASE("tensor: constants of every type") {
   for (DType type : {DType::f32, DType::f64, DType::i32, DType::u8}) {
     CHECK(Tensor::full({2}, 200, type).values() == std::vector<double>{200, 200});

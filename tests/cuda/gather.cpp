@@ -85,6 +85,15 @@ TEST_CASE("cuda: scatter_add is in the order of i, bit for bit") {
   check({}, 0, 4);
 }
 
+TEST_CASE("cuda: gather without the check gives NaN for a row out of range") {
+  const OnDevice cuda(Device::cuda);
+  const Tensor x = Tensor::from(std::vector<float>{1, 2, 3, 4}, {2, 2});
+  const auto y = gather(x, as_index({1, 2, -1}), IndexCheck::no).values();
+  CHECK(y[0] == 3);
+  CHECK(y[1] == 4);
+  for (size_t i = 2; i < 6; ++i) CHECK(std::isnan(y[i]));
+}
+
 TEST_CASE("cuda: a replayed step with indices that no one checked") {
   const OnDevice cuda(Device::cuda);
   Step step([](const std::vector<Tensor>& in) {

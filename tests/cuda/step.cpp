@@ -13,6 +13,9 @@
 #include "sinew/nn.h"
 #include "sinew/ops.h"
 #include "sinew/train.h"
+#ifdef SINEW_EMULATE_CUDA
+#include "cuda/cuda.h"
+#endif
 
 using namespace sinew;
 using namespace sinew::test;
@@ -98,6 +101,121 @@ TEST_CASE("cuda step: 20 replayed steps equal 20 eager ones, bit for bit, and th
     }
   }
 }
+
+namespace {
+
+// Batches of 8, 8, 8, 8 and 4 rows in their own order; a row of the third one is infinite.
+struct WithOneBadBatch {
+  TorchGenerator generator{0};
+  std::unique_ptr<Network> net;
+  std::unique_ptr<Trainer> trainer;
+
+  explicit WithOneBadBatch(OnNonfinite choice, Recording recording = Recording::on) {
+    NetworkConfig config = config_of(ActivationKind::psann);
+    config.drop_path_max = 0;
+    net = make_network(config, generator);
+    std::vector<float> y = uniform({36, 1}, 2).host<float>();
+    y[20] = INFINITY;
+    TrainOptions options;
+    options.epochs = 2;
+    options.batch_size = 8;
+    options.shuffle = Shuffle::no;
+    options.on_nonfinite = choice;
+    options.recording = recording;
+    trainer = std::make_unique<Trainer>(
+        *net, TrainData{uniform({36, 16}, 1), Tensor::from(y, {36, 1})}, options, generator);
+  }
+  std::vector<double> state(const std::string& name) const {
+    for (const NamedTensor& t : trainer->state())
+      if (t.name == name) return t.tensor.values();
+    return {};
+  }
+};
+
+}  // namespace
+
+TEST_CASE("cuda step: a loss that is not finite ends the training where it was before the step") {
+  for (const Device where : {Device::cpu, Device::cuda}) {
+    const OnDevice scope(where);
+    WithOneBadBatch two(OnNonfinite::stop);
+    for (int i = 0; i < 2; ++i) two.trainer->step();
+    const char* says = "train: loss or gradient is not finite (epoch 1, step 3)";
+    const auto check = [&](const WithOneBadBatch& run) {
+      CHECK(run.trainer->steps_done() == 2);
+      for (const char* name : {"values", "optimizer.clock", "optimizer.second_moment"})
+        CHECK(run.state(name) == two.state(name));
+      CHECK(run.state("current")[1] == two.state("current")[1]);  // the sum of losses
+      CHECK(run.state("step_ms").size() == 2);
+    };
+    // The CPU knows after the step; of a GPU's steps the host knows when it waits.
+    const int calls = where == Device::cpu ? 3 : 5;
+    WithOneBadBatch whole(OnNonfinite::stop);
+    for (int i = 1; i < calls; ++i) CHECK(whole.trainer->step());
+    CHECK_THROWS_WITH_AS(whole.trainer->step(), says, Error);
+    check(whole);
+    for (int i = 1; i < calls - 2; ++i) CHECK(whole.trainer->step());  // from step 3 on, again
+    CHECK_THROWS_WITH_AS(whole.trainer->step(), says, Error);
+    check(whole);
+    if (where == Device::cpu) continue;
+    WithOneBadBatch asked(OnNonfinite::stop), saved(OnNonfinite::stop);
+    for (int i = 0; i < 3; ++i) CHECK(asked.trainer->step());
+    CHECK_THROWS_WITH_AS(asked.trainer->last_step(), says, Error);
+    check(asked);
+    for (int i = 0; i < 4; ++i) CHECK(saved.trainer->step());
+    CHECK_THROWS_WITH_AS(saved.trainer->state(), says, Error);
+    check(saved);
+  }
+}
+
+TEST_CASE("cuda step: a skipped step, eager and replayed, as on the CPU") {
+  const auto run = [](Device where, Recording recording) {
+    const OnDevice scope(where);
+    WithOneBadBatch skipping(OnNonfinite::skip, recording);
+    while (skipping.trainer->step()) {
+    }
+    const EpochRecord& last = skipping.trainer->history().back();
+    CHECK(last.loss_nonfinite_steps == 1);
+    CHECK(last.grad_nonfinite_steps == 1);
+    CHECK(skipping.state("optimizer.clock")[1] == 8);
+    std::vector<double> out = skipping.state("values");
+    for (const double v : {last.train_loss, last.grad_norm_mean, last.grad_norm_max})
+      out.push_back(v);
+    return out;
+  };
+  const auto eager = run(Device::cuda, Recording::off), cpu = run(Device::cpu, Recording::on);
+  CHECK(run(Device::cuda, Recording::on) == eager);
+  REQUIRE(eager.size() == cpu.size());
+  for (size_t i = 0; i < cpu.size(); ++i) CHECK(std::abs(eager[i] - cpu[i]) < 1e-5);
+}
+
+#ifdef SINEW_EMULATE_CUDA
+TEST_CASE("cuda step: within an epoch a replayed training step waits for nothing") {
+  const OnDevice cuda(Device::cuda);
+  for (const Shuffle shuffle : {Shuffle::yes, Shuffle::no})
+    for (const OnNonfinite choice : {OnNonfinite::stop, OnNonfinite::skip, OnNonfinite::ignore}) {
+      TorchGenerator generator(0);
+      const auto net = make_network(config_of(ActivationKind::psann), generator);
+      TrainOptions options;
+      options.batch_size = 8;
+      options.schedule.curve = Curve::cosine;
+      options.shuffle = shuffle;
+      options.clip_norm = 1;
+      options.on_nonfinite = choice;
+      Trainer trainer(*net, {uniform({40, 16}, 1), uniform({40, 1}, 2)}, options, generator);
+      for (int i = 0; i < 2; ++i) trainer.step();
+      int64_t before = emulate::host_waits();
+      for (int i = 0; i < 2; ++i) trainer.step();
+      CHECK(emulate::host_waits() == before);
+      trainer.step();  // the epoch's last: its record is read
+      CHECK(trainer.epoch_ended());
+      CHECK(emulate::host_waits() > before);
+      trainer.step();
+      before = emulate::host_waits();
+      trainer.last_step();
+      CHECK(emulate::host_waits() > before);
+    }
+}
+#endif
 
 TEST_CASE("cuda step: a replay allocates nothing, and results of one shape survive another's") {
   const OnDevice cuda(Device::cuda);

@@ -106,6 +106,55 @@ TEST_CASE("cuda: clip equals the CPU's") {
   CHECK(std::isnan(clipped(Device::cuda, 3, NAN)[2]));
 }
 
+TEST_CASE("cuda: an update whose go is 0 changes nothing") {
+  const OnDevice cuda(Device::cuda);
+  const Tensor go = Tensor::zeros({1}, DType::f64);
+  const auto unchanged = [&](const Update& update) {
+    const auto blocks = trained(Device::cuda, 300, update, How::replayed);
+    CHECK(blocks[0] == drawn(300, 1).values());
+    CHECK(blocks[1] == std::vector<double>(300, 0));
+    CHECK(blocks[2] == std::vector<double>(300, 0));
+    CHECK(blocks[3] == std::vector<double>{0.01, 0});
+  };
+  AdamSettings adam;
+  adam.go = go;
+  unchanged([&](Blocks& b, const Tensor& d) { adam_update(b[0], d, b[1], b[2], b[3], adam); });
+  SgdSettings sgd;
+  sgd.go = go;
+  unchanged([&](Blocks& b, const Tensor& d) { sgd_update(b[0], d, b[1], b[3], sgd); });
+}
+
+TEST_CASE("cuda: the tally of steps is the CPU's") {
+  const auto tallied = [](Device device, OnNonfinite choice) {
+    const OnDevice scope(device);
+    Tensor tally = Tensor::from(std::vector<double>{1, 0, 0, 0, 0, 0, 0, 0, 0}, {9});
+    std::vector<double> out;
+    for (const auto& [loss, norm] : std::vector<std::pair<double, double>>{
+             {0.3, 2}, {0.25, INFINITY}, {1.1, 0.7}, {NAN, 3}, {-INFINITY, NAN}, {0.9, 5}}) {
+      tally_update(tally, Tensor::scalar(loss), Tensor::scalar(norm), 7, choice);
+      for (const double v : tally.values()) out.push_back(std::isnan(v) ? -1 : v);
+    }
+    return out;
+  };
+  for (const OnNonfinite choice : {OnNonfinite::stop, OnNonfinite::skip, OnNonfinite::ignore})
+    CHECK(tallied(Device::cuda, choice) == tallied(Device::cpu, choice));
+}
+
+TEST_CASE("cuda: pack puts parts one after the other, more than one launch holds too") {
+  const OnDevice cuda(Device::cuda);
+  for (const int64_t count : {0, 1, 3, 160, 161, 330}) {
+    std::vector<Tensor> parts;
+    std::vector<double> expected;
+    for (int64_t i = 0; i < count; ++i) {
+      parts.push_back(drawn(i == 2 ? 5000 : i % 4, static_cast<uint32_t>(i)));
+      for (const double v : parts.back().values()) expected.push_back(v);
+    }
+    Tensor flat({static_cast<int64_t>(expected.size())});
+    pack(flat, parts);
+    CHECK(flat.values() == expected);
+  }
+}
+
 TEST_CASE("cuda: updates refuse bf16") {
   const OnDevice cuda(Device::cuda);
   Tensor p({4}, DType::bf16), none;

@@ -145,6 +145,14 @@ TEST_CASE("data: batch errors") {
   CHECK_THROWS_WITH_AS(Batches(Tensor({3, 2}), Tensor({3}), 0), "batches: batch_size below 1 (0)",
                        Error);
   const Batches batches(Tensor({3, 2}), Tensor({3}), 2);
+  Batches ordered = batches;
+  CHECK_THROWS_WITH_AS(ordered.set_order(Tensor::from(Ints{0, 3, 1}, {3})),
+                       "batches: order has row 3 of 3", Error);
+  CHECK_THROWS_WITH_AS(ordered.set_order(Tensor::from(Ints{0, -1, 1}, {3})),
+                       "batches: order has row -1 of 3", Error);
+  CHECK_THROWS_WITH_AS(ordered.set_order(Tensor({3})), "batches: order needs one i32 per row",
+                       Error);
+  CHECK(!ordered.order().defined());
   CHECK_THROWS_WITH_AS(batches[2], "batches: batch 2 of 2", Error);
   CHECK_THROWS_WITH_AS(batches[-1], "batches: batch -1 of 2", Error);
 }

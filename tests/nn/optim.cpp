@@ -252,6 +252,99 @@ TEST_CASE("optim: hyper-parameters out of range") {
   CHECK_THROWS_WITH_AS(sgd.set_lr(-2), "sgd: lr is not a finite number >= 0 (-2)", Error);
 }
 
+TEST_CASE("optim: an update whose go is 0 changes nothing, nor the clock") {
+  for (const Make make :
+       {Make([](const ParameterBlock& b) { return make_with<Adam>(b, AdamOptions{}); }),
+        Make([](const ParameterBlock& b) { return make_with<Sgd>(b, SgdOptions{}); })}) {
+    Tensor p = Tensor::from(start(), {7}), go = Tensor::scalar(1, DType::f64);
+    ParameterBlock block({{"p", &p}});
+    const auto optimizer = make(block);
+    const auto all = [&] {
+      std::vector<std::vector<double>> out{p.values()};
+      for (const NamedTensor& t : optimizer->state()) out.push_back(t.tensor.values());
+      return out;
+    };
+    Step step([&](const std::vector<Tensor>&) {
+      optimizer->step(go);
+      return std::vector<Tensor>{};
+    });
+    for (int t = 0; t < 3; ++t) {  // eager, recorded, replayed
+      block.gradients.assign(gradient(t));
+      go.assign(1.0);
+      const auto before = all();
+      step({});
+      const auto after = all();
+      CHECK(after[0] != before[0]);
+      CHECK(optimizer->steps() == t + 1);
+      go.assign(0.0);
+      block.gradients.assign(NAN);
+      optimizer->step(go);
+      CHECK(all() == after);
+    }
+    go.assign(0.0);
+    const auto before = all();
+    step({});
+    CHECK(all() == before);
+  }
+}
+
+TEST_CASE("optim: the tally of steps") {
+  const auto tallied = [](OnNonfinite choice, DType dtype) {
+    Tensor tally = Tensor::from(std::vector<double>{1, 0, 0, 0, 0, 0, 0, 0, 0}, {9});
+    std::vector<double> go;
+    const auto add = [&](double loss, double norm, int64_t rows) {
+      tally_update(tally, Tensor::scalar(loss, dtype), Tensor::scalar(norm, dtype), rows, choice);
+      go.push_back(tally.values()[0]);
+    };
+    add(0.5, 2, 16);
+    add(0.25, INFINITY, 16);
+    add(NAN, 3, 16);
+    add(1.5, 1, 4);
+    std::vector<double> out = tally.values();
+    out.insert(out.end(), go.begin(), go.end());
+    return out;
+  };
+  for (const DType dtype : {DType::f32, DType::f64}) {
+    CHECK(tallied(OnNonfinite::skip, dtype) ==
+          std::vector<double>{1, 4, 0.5 * 16 + 1.5 * 4, 20, 1, 1, 6, 3, 3, 1, 0, 0, 1});
+    CHECK(tallied(OnNonfinite::stop, dtype) ==
+          std::vector<double>{0, 1, 8, 16, 0, 0, 2, 2, 1, 1, 0, 0, 0});
+    const auto all = tallied(OnNonfinite::ignore, dtype);
+    CHECK(std::isnan(all[2]));
+    CHECK(all[3] == 52);
+    CHECK(std::vector<double>(all.begin() + 4, all.end()) ==
+          std::vector<double>{1, 1, 6, 3, 3, 1, 1, 1, 1});
+  }
+  Tensor tally = Tensor::zeros({9}, DType::f64), loss = Tensor::scalar(1);
+  CHECK_THROWS_WITH_AS(tally_update(loss, loss, loss, 1, OnNonfinite::skip),
+                       "tally_update: tally is not f64 [9] (f32 [])", Error);
+  CHECK_THROWS_WITH_AS(tally_update(tally, loss, Tensor({2}), 1, OnNonfinite::skip),
+                       "tally_update: loss and norm have not one element each [] [2]", Error);
+  CHECK_THROWS_WITH_AS(
+      tally_update(tally, loss, Tensor::scalar(1, DType::f64), 1, OnNonfinite::skip),
+      "tally_update: dtypes differ (f32, f64)", Error);
+}
+
+TEST_CASE("optim: pack puts parts one after the other") {
+  for (const DType dtype : {DType::f32, DType::f64}) {
+    Tensor flat = Tensor::full({70009}, -1, dtype);
+    const Tensor a = cast(random({2, 3}, 1), dtype), b = cast(random({70000}, 2), dtype),
+                 c = cast(random({3}, 3), dtype);
+    pack(flat, {a, Tensor({0}, dtype), b, c});
+    std::vector<double> expected;
+    for (const Tensor& t : {a, b, c})
+      for (const double v : t.values()) expected.push_back(v);
+    CHECK(flat.values() == expected);
+  }
+  Tensor flat({3}), table({3, 1}), narrow({3}, DType::i32);
+  CHECK_THROWS_WITH_AS(pack(flat, {Tensor({2})}), "pack: 2 elements for [3]", Error);
+  CHECK_THROWS_WITH_AS(pack(flat, {Tensor({3}, DType::f64)}), "pack: dtypes differ (f32, f64)",
+                       Error);
+  CHECK_THROWS_WITH_AS(pack(flat, {Tensor()}), "pack: tensor is undefined", Error);
+  CHECK_THROWS_WITH_AS(pack(table, {Tensor({3})}), "pack: flat is not a vector: [3, 1]", Error);
+  CHECK_THROWS_WITH_AS(pack(narrow, {}), "pack: needs f32 or f64 (i32)", Error);
+}
+
 TEST_CASE("optim: update ops check their tensors") {
   Tensor p({3}), g({4}), m({3}), v({3}), clock = Tensor::zeros({2}, DType::f64), none;
   Tensor bad_clock({2});
@@ -262,6 +355,10 @@ TEST_CASE("optim: update ops check their tensors") {
   CHECK_THROWS_WITH_AS(sgd_update(p, m, g, clock, {}),
                        "sgd_update: velocity is f32 [4] for p f32 [3]", Error);
   CHECK_THROWS_WITH_AS(sgd_update(p, none, m, clock, {}), "sgd_update: tensor is undefined", Error);
+  CHECK_THROWS_WITH_AS(adam_update(p, m, m, v, clock, {.go = p}),
+                       "adam_update: go is not one f64 (f32 [3])", Error);
+  CHECK_THROWS_WITH_AS(sgd_update(p, m, none, clock, {.go = clock}),
+                       "sgd_update: go is not one f64 (f64 [2])", Error);
   CHECK_THROWS_WITH_AS(clip_update(p, g, 1), "clip_update: norm has not one element [4]", Error);
   CHECK_THROWS_WITH_AS(clip_update(p, Tensor::scalar(1, DType::f64), 1),
                        "clip_update: dtypes differ (f32, f64)", Error);

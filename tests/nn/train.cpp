@@ -143,6 +143,8 @@ TEST_CASE("train: non-finite losses stop, are skipped or ignored") {
   CHECK(skip.weights() == before);
   CHECK(skip.trainer->history()[0].loss_nonfinite_steps == 5);
   CHECK(std::isnan(skip.trainer->history()[0].train_loss));
+  for (const NamedTensor& t : skip.trainer->state())
+    if (t.name == "optimizer.clock") CHECK(t.tensor.values()[1] == 0);
   options.on_nonfinite = OnNonfinite::ignore;
   Run ignore(options, INFINITY);
   while (ignore.trainer->step()) {

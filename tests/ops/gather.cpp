@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include <cmath>
+
 #include "gradcheck.h"
 #include "sinew/error.h"
 #include "sinew/ops.h"
@@ -93,6 +95,16 @@ TEST_CASE("gather: an index that turns bad in a replayed step stays inside its m
   CHECK(out[0].host<float>()[0] == 2);
   CHECK(out[0].host<float>()[1] != out[0].host<float>()[1]);
   CHECK(out[1].host<float>() == std::vector<float>{0, 1});
+}
+
+TEST_CASE("gather: without the check a row out of range is NaN") {
+  const Tensor x = Tensor::from(std::vector<float>{1, 2}, {2}),
+               index = Tensor::from(std::vector<int32_t>{1, -1, 2, 0}, {4});
+  const auto y = gather(x, index, IndexCheck::no).host<float>();
+  CHECK(y[0] == 2);
+  CHECK(std::isnan(y[1]));
+  CHECK(std::isnan(y[2]));
+  CHECK(y[3] == 1);
 }
 
 TEST_CASE("gather and scatter_add: errors") {

@@ -49,6 +49,11 @@ Device& device() {
   return instance;
 }
 
+int64_t host_waits() {
+  Lock lock(device().mutex);
+  return device().waits;
+}
+
 cudaError_t fail(cudaError_t error, const std::string& fact) {
   last = {error, error, std::string(text_of(error)) + " (" + fact + ")"};
   return error;
@@ -130,11 +135,13 @@ cudaError_t release(void* block) {
 
 cudaError_t cudaMalloc(void** block, size_t bytes) {
   Lock lock(device().mutex);
+  ++device().waits;
   if (const cudaError_t error = forbidden_by_capture("cudaMalloc")) return error;
   return allocate(block, bytes);
 }
 cudaError_t cudaFree(void* block) {
   Lock lock(device().mutex);
+  ++device().waits;
   if (const cudaError_t error = forbidden_by_capture("cudaFree")) return error;
   return release(block);
 }
@@ -212,12 +219,14 @@ cudaError_t fill(void* to, int byte, size_t bytes, cudaStream_t stream) {
 
 cudaError_t cudaMemcpy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind) {
   Lock lock(device().mutex);
+  ++device().waits;
   if (const cudaError_t error = forbidden_by_capture("cudaMemcpy")) return error;
   return copy(to, from, bytes, kind, nullptr);
 }
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t stream) {
   Lock lock(device().mutex);
+  if (kind != cudaMemcpyDeviceToDevice) ++device().waits;
   return copy(to, from, bytes, kind, stream);
 }
 cudaError_t cudaMemset(void* to, int byte, size_t bytes) {

@@ -29,6 +29,7 @@ struct Device {
   std::mutex mutex;  // held by every call that touches the device
   Memory memory;
   std::vector<Stream*> capturing;
+  int64_t waits = 0;  // host_waits()
 };
 Device& device();
 using Lock = std::lock_guard<std::mutex>;

@@ -60,6 +60,10 @@ using cudaEvent_t = Event*;
 using cudaGraph_t = Graph*;
 using cudaGraphExec_t = Graph*;
 
+// Calls so far for which a host would wait, or may: synchronisation, copies from and to the host,
+// allocation.
+int64_t host_waits();
+
 cudaError_t cudaMalloc(void** block, size_t bytes);
 cudaError_t cudaFree(void* block);
 cudaError_t cudaMallocAsync(void** block, size_t bytes, cudaStream_t stream);

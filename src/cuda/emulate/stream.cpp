@@ -77,6 +77,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   Lock lock(device().mutex);
+  ++device().waits;
   return needs_no_capture(stream, "cudaStreamSynchronize");
 }
 cudaError_t cudaStreamQuery(cudaStream_t stream) {
@@ -85,6 +86,7 @@ cudaError_t cudaStreamQuery(cudaStream_t stream) {
 }
 cudaError_t cudaDeviceSynchronize() {
   Lock lock(device().mutex);
+  ++device().waits;
   cudaError_t error = cudaSuccess;
   for (Stream* s : device().capturing)
     error = spoil(*s, cudaErrorStreamCaptureUnsupported, "cudaDeviceSynchronize");
@@ -126,7 +128,13 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
   if (event->state == Event::captured) return fail(cudaErrorCapturedEvent, "waiting for it");
   return cudaSuccess;
 }
-cudaError_t cudaEventSynchronize(cudaEvent_t event) { return cudaEventQuery(event); }
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  {
+    Lock lock(device().mutex);
+    ++device().waits;
+  }
+  return cudaEventQuery(event);
+}
 
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end) {
   Lock lock(device().mutex);
