@@ -30,7 +30,7 @@ constexpr PerElement sine{7, 21}, phase_sine{8, 23}, relu_sigmoid_sine{13, 33};
 constexpr PerElement rms_norm{4, 10, 5}, layer_norm{7, 14, 6};
 constexpr PerElement softmax{4, 4}, log_softmax{4, 3}, cross_entropy{4, 2};
 constexpr PerElement square_error{3, 2}, robust_error{5, 3};
-constexpr double adam = 14, sgd = 4, plain_sgd = 2, clip = 1;
+constexpr double adam = 14, sgd = 4, plain_sgd = 2, clip = 1, tally = 8;  // tally: of a step
 // Of one element of the left factor, n columns; of one input cell, k edges (as many in as out).
 constexpr PerElement matmul(double n) { return {2 * n, 4 * n}; }
 constexpr PerElement geo_linear(double k) { return {2 * k, 4 * k, 2 * k}; }

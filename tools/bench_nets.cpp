@@ -256,6 +256,20 @@ void add_updates(Cases& out, Precision precision, Sizes sizes) {
       [](Tensors& x) { adam_update(x[0], x[1], x[2], x[3], x[4], {}); });
   add("sgd_update", 5, count::sgd, [](Tensors& x) { sgd_update(x[0], x[1], x[2], x[4], {}); });
   add("clip_update", 2, count::clip, [](Tensors& x) { clip_update(x[1], x[5], 1.0); });
+  add("pack", 2, 0, [half = shape[0] / 2](Tensors& x) {
+    pack(x[0], {x[1].rows(0, half), x[1].rows(half, half)});
+  });
+  const auto tally = [=] {
+    Tensor words = Tensor::zeros({9}, DType::f64), value = Tensor::scalar(1, precision.parameters);
+    Prepared p;
+    p.cost = {2 * bytes_of(words) + 2 * bytes_of(value), count::tally};
+    p.call = [words, value](const Tensors&) mutable {
+      tally_update(words, value, value, 1, OnNonfinite::skip);
+      return Tensors{};
+    };
+    return p;
+  };
+  out.push_back({"op/tally_update", tally});
 }
 
 void add_modules(Cases& out, Precision precision, Sizes sizes) {

@@ -126,7 +126,8 @@ class Bench(CliCase):
                     "op/geo_linear-4x4-k3-b2/forward": (4 * (64 + 48 + 16 + 48), 2 * 32 * 3),
                     "op/geo_linear-4x4-k3-b2/gradient":
                         (4 * (64 + 48 + 16 + 48) + 4 * (32 + (32 + 48 + 16 + 48) + 96), 6 * 32 * 3),
-                    "op/adam_update": (7 * 4 * 64, 14 * 64), "op/clip_update": (2 * 4 * 64, 64)}
+                    "op/adam_update": (7 * 4 * 64, 14 * 64), "op/clip_update": (2 * 4 * 64, 64),
+                    "op/pack": (2 * 4 * 64, 0), "op/tally_update": (2 * 9 * 8 + 2 * 4, 8)}
         for name, (bytes_, operations) in expected.items():
             with self.subTest(name):
                 c = self.case(name)
