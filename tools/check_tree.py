@@ -38,7 +38,7 @@ THIRD_PARTY = {"Eigen/": "eigen", "unsupported/Eigen/": "eigen", "xsimd/": "xsim
                "mma.h": "cuda", "cooperative_groups": "cuda"}
 MODEL_LIBRARIES = {"eigen", "json", "zlib", "stb"}  # one of them per .cpp
 USER_LIBRARIES = {"tools": {"json"}, "examples": {"cli", "json", "stb"},
-                  "tests": {"doctest", "json", "zlib", "stb"}}
+                  "tests": {"doctest", "json", "zlib", "stb"}, "tools/peers": {"eigen"}}
 FLAGS = "tools/flags.cpp"  # all that the program has of CLI11, which takes seconds to compile
 # Standard headers in kernels: nothing whose inline functions two instruction-set levels could share.
 KERNEL_STD = {"cfloat", "climits", "cmath", "cstddef", "cstdint", "cstring", "limits",
@@ -154,7 +154,8 @@ def allowed_libraries(file):
     if file.path == FLAGS:
         return {"cli"}
     if LAYERS[file.layer] == "users":
-        return USER_LIBRARIES.get(file.path.split("/")[0], set())
+        top = file.path.split("/")[0]
+        return USER_LIBRARIES.get(file.folder, USER_LIBRARIES.get(top, set()))
     if file.cuda:
         return {"cuda"}
     if file.cpu:

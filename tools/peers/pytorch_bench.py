@@ -1,57 +1,72 @@
 #!/usr/bin/env python3
-"""Times of PyTorch for cases of `sinew bench`, for report.py.
+"""PyTorch's worker for run.py and report.py: times of cases of `sinew bench` (bench_worker.py).
 
-Builds every case (and compiles it, with --mode default or reduce-overhead), then prints one JSON
-line: {"ready": true, "torch": version, "gpu": name, "cuda": version, "skipped": {key: reason}}. For
-every line that it then reads it measures one round and prints one JSON line {key: ms}. A key is a
-case, a space, and how a sparse layer collects its inputs: index, index_select or -.
+--mode eager and the modes of torch.compile run every case that PyTorch has; --mode csr runs the
+forward pass of the sparse layer as a product with a torch.sparse_csr matrix. Forms: how a sparse
+layer collects its inputs (index: x[:, table], or index_select); `+fused`: AdamW(fused=True), which
+compiled steps always have; of csr, whether x is batch x features (rows) or features x batch.
 
-What has not been built after --limit seconds is skipped. Times are those of a call: calls for about
---seconds in a row, after which a GPU is waited for, as `sinew bench` does it.
+--export FILE writes a small network's weights, data and losses, for `jax_bench.py --verify`.
 """
 
-import argparse
-import json
-import re
-import signal
 import sys
-import time
 
+import numpy
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 import geosparse_net as net
-import pytorch_geosparse as peer
+from bench_worker import DENSE, FEATURES, SPARSE, STEP, block, parser, serve, update_size
 
-SPARSE = re.compile(r"op/geo_linear-(\d+)x(\d+)-k(\d+)-b(\d+)(-random)?/(forward|gradient)$")
-DENSE = re.compile(r"op/linear-(\d+)-(\d+)-(\d+)/(forward|gradient)$")
-FEATURES = re.compile(r"op/(sine|rms_norm)/(forward|gradient)$")
-STEP = re.compile(r"step/(\w+)-(\d+)x(\d+)-d(\d+)-k(\d+)-b(\d+)$")
 GATHERS = ("index", "index_select")
+MODES = ("eager", "csr", "default", "reduce-overhead", "max-autotune-no-cudagraphs")
+MODELS = {"geo_sparse": None, "dense_relu": "relu", "dense_resrelu": "relu",
+          "dense_respsann": "psann"}
 
 
-class Late(BaseException):  # no Exception: a compiler would take it for a fault of its own
-    """The time to build cases is over."""
+def make_model(name, shape, depth, k, gather):
+    """The geo-sparse net, or a dense net of the width that matches its parameter count."""
+    if name not in MODELS:
+        raise ValueError(f"make_model: unknown model ({name})")
+    n = shape[0] * shape[1]
+
+    def geo():
+        return net.GeoSparseNet(shape, 1, depth, k, seed=0, gather=gather)
+
+    def dense(width):
+        if name == "dense_relu":
+            return net.dense_mlp(n, 1, depth, width)
+        return net.dense_residual_net(n, 1, depth, width, MODELS[name])
+
+    return geo() if name == "geo_sparse" else dense(
+        net.match_width(dense, net.count_parameters(geo())))
 
 
 class Bench:
     def __init__(self, arguments):
         self.mode, self.device = arguments.mode, torch.device(arguments.device)
-        self.block = (8, 16) if arguments.quick else (16384, 1024)  # as tools/bench_op.h
+        self.quick, self.parameters = arguments.quick, {}
+        self.compiles = self.mode not in ("eager", "csr")
         torch._dynamo.config.recompile_limit = 1000  # else the ninth case would silently run eager
-        self.weights = 64 if arguments.quick else 1 << 24  # as add_updates in tools/bench_nets.cpp
 
-    def gathers(self, case):
-        """Compiled networks take long to build: these gather in one way only."""
+    def forms(self, case):
+        """On a GPU, networks that take long to compile have one form only."""
+        if self.mode == "csr":
+            return ("rows", "columns")
+        on_cpu = self.device.type == "cpu"
+        fused = on_cpu and self.mode == "eager"
         if SPARSE.match(case):
             return GATHERS
         if case.startswith("step/geo_sparse"):
-            return GATHERS if self.mode == "eager" else GATHERS[:1]
+            gathers = GATHERS if on_cpu or self.mode == "eager" else GATHERS[:1]
+            return gathers + (("index_select+fused",) if fused else ())
+        if fused and (case.startswith("step/") or case == "op/adam_update"):
+            return ("-", "+fused")
         return ("-",)
 
     def compiled(self, module):
-        if self.mode == "eager":
+        if not self.compiles:
             return module
         mode = None if self.mode == "default" else self.mode
         return torch.compile(module, mode=mode, dynamic=False)
@@ -60,25 +75,50 @@ class Bench:
         if self.mode == "reduce-overhead":
             torch.compiler.cudagraph_mark_step_begin()
 
-    def call(self, case, gather):
+    def wait(self, result):
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+
+    def call(self, case, form):
         """A function that runs the case once."""
         if match := SPARSE.match(case):
             height, width, k, batch = map(int, match.groups()[:4])
             n = height * width
             table = torch.randint(n, (n, k)) if match[5] else net.index_table((height, width), k)
-            return self.passes(net.GeoSparseLinear(table, gather), (batch, n), match[6])
+            if self.mode == "csr":
+                return self.product(net.GeoSparseLinear(table), batch, form)
+            return self.passes(net.GeoSparseLinear(table, form), (batch, n), match[6])
         if match := DENSE.match(case):
             batch, inputs, outputs = map(int, match.groups()[:3])
             return self.passes(nn.Linear(inputs, outputs), (batch, inputs), match[4])
         if match := FEATURES.match(case):
-            n = self.block[1]
-            module = net.Sine(n, {}) if match[1] == "sine" else net.RmsNorm(n)
-            return self.passes(module, self.block, match[2])
+            shape = block(self.quick)
+            module = net.Sine(shape[1], {}) if match[1] == "sine" else net.RmsNorm(shape[1])
+            return self.passes(module, shape, match[2])
         if case == "op/adam_update":
-            return self.update()
+            return self.update(form)
         if match := STEP.match(case):
-            return self.step(match, gather)
+            return self.step(match, form)
         raise ValueError("not known here")
+
+    def product(self, layer, batch, form):
+        """y = x W^T + b with W in CSR; x and y keep their layout."""
+        n, k = layer.weight.shape
+        edges = torch.stack((layer.dst_index, layer.src_index))
+        matrix = torch.sparse_coo_tensor(edges, layer.weight.detach().reshape(-1), (n, n))
+        matrix = matrix.coalesce().to_sparse_csr()
+        x, bias = torch.rand(batch, n), layer.bias.detach()
+        columns = x.t().contiguous()
+
+        def forward():
+            with torch.no_grad():
+                if form == "rows":
+                    return (matrix @ x.t()).t() + bias
+                return matrix @ columns + bias[:, None]
+
+        y = forward() if form == "rows" else forward().t()
+        torch.testing.assert_close(y, layer(x).detach())
+        return forward
 
     def passes(self, module, shape, kind):
         module = module.to(self.device)
@@ -101,106 +141,84 @@ class Bench:
 
         return gradient
 
-    def optimizer(self, parameters):
-        return torch.optim.AdamW(parameters, fused=True if self.device.type == "cuda" else None)
+    def optimizer(self, parameters, form):
+        fused = self.device.type == "cuda" or self.compiles or form.endswith("+fused")
+        return torch.optim.AdamW(parameters, fused=True if fused else None)
 
-    def update(self):
-        if self.mode != "eager":
+    def update(self, form):
+        if self.compiles:
             raise ValueError("fused already")
-        p = torch.rand(self.weights, device=self.device, requires_grad=True)
+        p = torch.rand(update_size(self.quick), device=self.device, requires_grad=True)
         p.grad = torch.rand_like(p)
-        return self.optimizer([p]).step
+        return self.optimizer([p], form).step
 
-    def step(self, match, gather):
+    def step(self, match, form):
         model, shape = match[1], (int(match[2]), int(match[3]))
         depth, k, batch = map(int, match.groups()[3:])
-        eager = peer.make_model(argparse.Namespace(
-            model={"geo_sparse": "geo"}.get(model, model), shape=shape, depth=depth, k=k,
-            gather=gather if gather in GATHERS else "index", activation="psann")).to(self.device)
+        gather = form.split("+")[0]
+        eager = make_model(model, shape, depth, k, gather if gather in GATHERS else "index")
+        eager = eager.to(self.device)
+        self.parameters[f"{match[0]} {form}"] = net.count_parameters(eager)
         run = self.compiled(eager)
         x = torch.rand((batch, shape[0] * shape[1]), device=self.device)
         t = torch.rand((batch, 1), device=self.device)
-        optimizer = self.optimizer(eager.parameters())
+        optimizer = self.optimizer(eager.parameters(), form)
 
         def step():
             self.begin()
             optimizer.zero_grad()
-            F.mse_loss(run(x), t).backward()
+            loss = F.mse_loss(run(x), t)
+            loss.backward()
             optimizer.step()
+            return loss
 
         return step
 
-    def seconds_of(self, call, calls):
-        self.wait()
-        begin = time.perf_counter()
-        for _ in range(calls):
-            call()
-        self.wait()
-        return (time.perf_counter() - begin) / calls
 
-    def wait(self):
-        if self.device.type == "cuda":
-            torch.cuda.synchronize()
-
-
-def late(number, frame):
-    raise Late()
-
-
-def build(bench, cases, limit):
-    """{key: (call, seconds of one)} of what could be built, {key: reason} of the others."""
-    built, skipped, end = {}, {}, time.monotonic() + limit
-    signal.signal(signal.SIGALRM, late)
-    signal.setitimer(signal.ITIMER_REAL, limit)
-    keys = [(case, gather) for case in cases for gather in bench.gathers(case)]
-    for number, (case, gather) in enumerate(keys):
-        key = f"{case} {gather}"
-        try:
-            if time.monotonic() > end:
-                raise Late()
-            call = bench.call(case, gather)
-            bench.seconds_of(call, 3)
-            built[key] = (call, bench.seconds_of(call, 1))
-        except Late:
-            skipped.update({f"{c} {g}": "no time left to build it" for c, g in keys[number:]})
-            break
-        except Exception as error:  # whatever a compiler throws
-            lines = str(error).strip().splitlines()
-            skipped[key] = f"{type(error).__name__}: {lines[0][:200] if lines else ''}"
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    return built, skipped
+def export(path):
+    """Initial weights, data, and the losses of ten steps in f64."""
+    shape, depth, k, steps = (6, 5), 3, 8, 10
+    torch.manual_seed(0)
+    x, t = torch.randn(16, 30), torch.randn(16, 1)
+    model = net.GeoSparseNet(shape, 1, depth, k, seed=0, residual_alpha_init=0.5)
+    weights = {name: p.detach().numpy().copy() for name, p in model.named_parameters()}
+    model.double()
+    optimizer = torch.optim.AdamW(model.parameters())
+    losses = []
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss = F.mse_loss(model(x.double()), t.double())
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    numpy.savez(path, shape=shape, depth=depth, k=k, x=x.numpy(), t=t.numpy(), losses=losses,
+                table=model.blocks[0].fc1.in_index_per_out.numpy(), **weights)
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cases", nargs="+", help="names as `sinew bench --list` prints them")
-    parser.add_argument("--device", default="cuda", help="cuda or cpu (cuda)")
-    parser.add_argument("--mode", choices=("eager", "default", "reduce-overhead"), default="eager",
-                        help="of torch.compile (eager: off)")
-    parser.add_argument("--limit", type=float, default=120, help="seconds to build cases in (120)")
-    parser.add_argument("--seconds", type=float, default=0.05, help="of a case and round (0.05)")
-    parser.add_argument("--quick", action="store_true", help="the sizes of sinew bench --quick")
-    return parser.parse_args()
+    flags = parser(__doc__)
+    flags.add_argument("--device", default="cuda", help="cuda or cpu (cuda)")
+    flags.add_argument("--mode", choices=MODES, default="eager", help="(eager)")
+    flags.add_argument("--threads", type=int, help="CPU threads (PyTorch's choice)")
+    flags.add_argument("--export", metavar="FILE", help="only write FILE, a .npz")
+    return flags.parse_args()
 
 
 def main():
     arguments = parse_arguments()
-    out, sys.stdout = sys.stdout, sys.stderr  # what a compiler prints is no answer
     torch.manual_seed(0)
-    bench = Bench(arguments)
-    built, skipped = build(bench, arguments.cases, arguments.limit)
-    on_gpu = bench.device.type == "cuda"
-    answer = {"ready": True, "torch": torch.__version__, "cuda": torch.version.cuda,
-              "gpu": torch.cuda.get_device_name() if on_gpu else None, "skipped": skipped}
-    print(json.dumps(answer), file=out, flush=True)
-    for _ in sys.stdin:
-        times = {}
-        for key, (call, once) in built.items():
-            calls = max(1, int(arguments.seconds / once))
-            times[key] = 1000 * bench.seconds_of(call, calls)
-        print(json.dumps(times), file=out, flush=True)
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    if arguments.export:
+        export(arguments.export)
+        return 0
+    on_gpu = arguments.device.startswith("cuda")
+    serve(Bench(arguments), arguments, {
+        "torch": torch.__version__, "cuda": torch.version.cuda, "config": torch.__config__.show(),
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if on_gpu else None})
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -16,15 +16,14 @@ import argparse
 import datetime
 import json
 import os
-import queue
 import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
+from peers import Worker, output_of
 from report_tables import markdown
 
 HERE = Path(__file__).resolve().parent
@@ -44,47 +43,11 @@ def peer_cases(quick):
             + ["op/adam_update"] + dense)
 
 
-class Worker:
-    """One PyTorch process; its answers are lines of JSON."""
-
-    def __init__(self, mode, arguments, cases, log):
-        command = [arguments.python, str(HERE / "pytorch_bench.py"), "--mode", mode, "--device",
-                   arguments.torch_device, "--limit", str(arguments.prepare), "--seconds",
-                   str(arguments.seconds), *(["--quick"] if arguments.quick else []), *cases]
-        self.mode, self.ready, self.rounds = mode, None, []
-        self.lines = queue.Queue()
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=log, text=True, bufsize=1)
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self):
-        for line in self.process.stdout:
-            self.lines.put(line)
-        self.lines.put(None)  # it has ended
-
-    def answer(self, seconds):
-        """The next answer, None if none comes in time."""
-        try:
-            line = self.lines.get(timeout=max(seconds, 0.01))
-            return line and json.loads(line)
-        except (queue.Empty, ValueError):
-            return None
-
-    def round(self, seconds):
-        try:
-            self.process.stdin.write("round\n")
-        except OSError:
-            return
-        times = self.answer(seconds)
-        if times is not None:
-            self.rounds.append(times)
-
-    def end(self):
-        try:
-            self.process.stdin.close()
-            self.process.wait(timeout=5)
-        except (OSError, subprocess.TimeoutExpired):
-            self.process.kill()
+def start(mode, arguments, cases, log):
+    command = [arguments.python, str(HERE / "pytorch_bench.py"), "--mode", mode, "--device",
+               arguments.torch_device, "--limit", str(arguments.prepare), "--seconds",
+               str(arguments.seconds), *(["--quick"] if arguments.quick else []), *cases]
+    return Worker(mode, command, log)
 
 
 class Report:
@@ -147,7 +110,7 @@ class Report:
         self.cases = peer_cases(self.arguments.quick)
         for mode in self.arguments.modes.split(","):
             with open(self.out / f"pytorch-{mode}.log", "w", encoding="utf-8") as log:
-                self.workers.append(Worker(mode, self.arguments, self.cases, log))
+                self.workers.append(start(mode, self.arguments, self.cases, log))
 
     def measure(self, seconds):
         end = time.monotonic() + seconds
@@ -155,7 +118,7 @@ class Report:
         for worker in self.workers:
             worker.ready = worker.answer(min(left() / 2, self.arguments.prepare + 15))
             if worker.ready is None:
-                self.note(f"PyTorch, {worker.mode}: did not get ready")
+                self.note(f"PyTorch, {worker.name}: did not get ready")
                 worker.process.kill()
         self.workers = [w for w in self.workers if w.ready]
         share = 0.5 if self.workers else 1
@@ -233,7 +196,7 @@ class Report:
                       "pytorch_ms": {}, "skipped": {}}
             for worker in self.workers:
                 for gather in ("index", "index_select", "-"):
-                    key, kind = f"{case} {gather}", f"{worker.mode} {gather}".rstrip(" -")
+                    key, kind = f"{case} {gather}", f"{worker.name} {gather}".rstrip(" -")
                     times = [r[key] for r in worker.rounds if key in r]
                     if times:
                         record["pytorch_ms"][kind] = times
@@ -253,16 +216,6 @@ class Report:
         Path(f"{stem}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         Path(f"{stem}.md").write_text(markdown(content, self.out), encoding="utf-8")
         print(stem)
-
-
-def output_of(*command):
-    """Its last line, None if it has none or fails."""
-    try:
-        lines = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                               text=True, check=True, timeout=20).stdout.split("\n")
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return next((line.strip() for line in reversed(lines) if line.strip()), None)
 
 
 def parse_arguments():

@@ -1,66 +1,248 @@
 #!/usr/bin/env python3
-"""Compare one training step of Sinew and of PyTorch.
+"""Compare Sinew with other frameworks on the CPU, in alternation.
 
-Starts the two programs in turn (Sinew, PyTorch, Sinew, PyTorch, ...) for the same case of
-`sinew bench`, each in a process of its own, so that a slow spell of the machine meets both. Printed
-are both medians of every round and their ratio PyTorch / Sinew (above 1: Sinew is faster), then the
-median, least and largest ratio, and the ratio of the least times over all rounds, which other load
-on the machine disturbs least. Measure on an idle machine: two busy threads that wait for each other
-lose far more than their share.
-
-PyTorch is needed for the one side; if the interpreter that runs this script lacks it:
+Peers: PyTorch eager, with torch.compile and with torch.sparse_csr, JAX, and Eigen's SparseMatrix.
+Each is a process that builds its cases first and then measures one round whenever it is asked to,
+so that a slow spell of the machine meets all: Sinew, peer 1, peer 2, ..., and again. Printed are
+medians, the ratio peer / Sinew of each round (median, least, largest), memory, the start of `sinew
+predict` and goals. A peer that is missing or fails is named and left out. Measure on an idle
+machine: two busy threads that wait for each other lose far more than their share. --quick shows
+that everything works; its times mean nothing.
 
     python3 -m venv peers-venv
-    peers-venv/bin/pip install torch numpy
+    peers-venv/bin/pip install torch numpy jax
     python3 tools/peers/run.py --python peers-venv/bin/python --sinew build/sinew
 """
 
 import argparse
+import datetime
 import json
+import os
+import platform
 import re
 import statistics
 import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
 
-PEER = Path(__file__).resolve().parent / "pytorch_geosparse.py"
-CASE = re.compile(r"step/(\w+)-(\d+x\d+)-d(\d+)-k(\d+)-b(\d+)$")
+import run_extras
+from peers import Worker, output_of, run_quiet
+from run_peers import PEERS, Programs, cases_for, cases_of
+from run_tables import as_markdown, as_text, render
+
+PARTS = ("memory", "predict", "one-core")
+ROUND_SECONDS = 180  # a peer that takes longer hangs
 
 
-def pytorch_flags(case):
-    """The flags of the PyTorch program for a case of `sinew bench`."""
-    match = CASE.match(case)
-    if not match:
-        sys.exit(f"run: {case} is no training step (see sinew bench --list --filter step/)")
-    model, shape, depth, k, batch = match.groups()
-    model = {"geo_sparse": "geo"}.get(model, model)
-    return ["--model", model, "--shape", shape, "--depth", depth, "--k", k, "--batch", batch]
+class Run:
+    def __init__(self, arguments, folder):
+        self.arguments, self.folder = arguments, Path(folder)
+        self.notes, self.workers, self.rounds, self.versions = [], [], [], {}
+        self.cases = [c for c in cases_of(arguments.quick)
+                      if not arguments.only or any(o in c for o in arguments.only)]
+        self.environment = {}
+        self.programs = Programs(arguments, folder, self.note)
+
+    def note(self, text):
+        self.notes.append(text)
+        self.say(text)
+
+    def say(self, text):
+        print(f"run: {text}", file=sys.stderr, flush=True)
+
+    def wants(self, part):
+        return not self.arguments.only or part in self.arguments.only
+
+    # ---- Sinew ----------------------------------------------------------------------------------
+
+    def bench(self, cases, seconds, rounds=1, threads=None):
+        """{name: record} of `sinew bench`."""
+        file = self.folder / "sinew.json"
+        file.unlink(missing_ok=True)
+        filters = [word for case in cases for word in ("--filter", case)]
+        _, error = run_quiet(
+            [self.arguments.sinew, "bench", "--device", "cpu", "--threads",
+             str(threads or self.arguments.threads), "--rounds", str(rounds), "--seconds",
+             str(seconds), "--quiet", "--json", str(file), *filters,
+             *(["--quick"] if self.arguments.quick else [])], ROUND_SECONDS)
+        if error:
+            self.note(f"Sinew: {error}")
+            return {}
+        record = json.loads(file.read_text(encoding="utf-8"))
+        self.environment = record["environment"]
+        for case in record["cases"]:
+            if "error" in case:
+                self.note(f"Sinew, {case['name']}: {case['error'][:120]}")
+        return {c["name"]: c for c in record["cases"] if "median_ms" in c and c["name"] in cases}
+
+    # ---- peers ----------------------------------------------------------------------------------
+
+    def start(self, peer, cases):
+        begin = time.monotonic()
+        log = self.folder / f"{peer}.log"
+        with open(log, "w", encoding="utf-8") as stream:
+            worker = Worker(peer, self.programs.command(peer, cases), stream, self.programs.variables)
+        worker.ready = worker.answer(self.arguments.prepare + 60)
+        if not worker.ready:
+            worker.process.kill()
+            lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            self.note(f"{peer}: did not get ready ({lines[-1][:200] if lines else 'no output'})")
+            return
+        for key, reason in worker.ready["skipped"].items():
+            self.note(f"{peer}, {key}: {reason}")
+        self.versions.update({k: worker.ready[k] for k in ("torch", "config", "jax", "eigen")
+                              if k in worker.ready})
+        self.workers.append(worker)
+        self.say(f"{peer} is ready after {time.monotonic() - begin:.0f} s")
+
+    def start_all(self):
+        for peer in self.arguments.peers:
+            cases = cases_for(peer, self.cases)
+            if not cases:
+                continue
+            if reason := self.programs.missing(peer):
+                self.note(f"{peer} is left out: {reason}")
+            else:
+                self.start(peer, cases)
+
+    # ---- measuring ------------------------------------------------------------------------------
+
+    def check_same_size(self, ours):
+        """Drops workers that train another number of parameters than Sinew does."""
+        for worker in list(self.workers):
+            for key, count in worker.ready.get("parameters", {}).items():
+                own = ours.get(key.split()[0], {}).get("parameters", count)
+                if own != count:
+                    self.drop(worker, f"{key} has {count} parameters, Sinew's {own}")
+                    break
+
+    def drop(self, worker, reason):
+        self.note(f"{worker.name} is left out from now on: {reason}")
+        worker.end()
+        self.workers.remove(worker)
+
+    def idle_seconds(self, busy):
+        return sum(w.cpu_seconds() for w in self.workers if w is not busy)
+
+    def one_round(self):
+        times, idle = {}, 0
+        for worker in [None, *self.workers]:
+            if worker and worker not in self.workers:
+                continue
+            before = self.idle_seconds(worker)
+            if worker:
+                answer = worker.round(ROUND_SECONDS)
+                idle += self.idle_seconds(worker) - before
+                if answer is None:
+                    self.drop(worker, "no answer to a round")
+                    continue
+                for key in set(answer) - set(worker.rounds[-1]):
+                    self.note(f"{worker.name}, {key}: {answer[key]}")
+                times[worker.name] = worker.rounds[-1]
+            else:
+                ours = self.bench(self.cases, self.arguments.seconds)
+                idle += self.idle_seconds(None) - before
+                self.check_same_size(ours)
+                times["sinew"] = {name: case["median_ms"] for name, case in ours.items()}
+        return times, idle
+
+    def measure(self):
+        idle, begin = 0, time.monotonic()
+        for number in range(1, self.arguments.rounds + 1):
+            start = time.monotonic()
+            times, waste = self.one_round()
+            self.rounds.append(times)
+            idle += waste
+            self.say(f"round {number} took {time.monotonic() - start:.0f} s")
+        share = 100 * idle / max(time.monotonic() - begin, 1e-3)
+        if share > 1:
+            self.note(f"waiting peers took {share:.1f} % of a core from those that were measured")
+
+    def memory(self, case):
+        result = []
+        if ours := run_extras.sinew_memory(self.arguments.sinew, case, self.arguments.threads):
+            result.append({"who": "Sinew", "form": "-", **ours})
+        for peer in self.arguments.peers:
+            if peer in ("eigen", "pytorch-csr") or self.programs.missing(peer):
+                continue
+            forms = [key.split(" ", 1)[1] for key in self.median_times(peer, case)][:1] or [""]
+            if peer == "pytorch-eager" and "index" not in forms:
+                forms.append("index")
+            for form in forms:
+                text, error = run_quiet(self.programs.command(peer, [case], f"--memory={form}"),
+                                        self.arguments.prepare, self.programs.variables)
+                if error:
+                    self.note(f"{peer}, memory: {error}")
+                else:
+                    result.append({"who": peer, "form": form or "-", **json.loads(text)})
+        return result
+
+    def median_times(self, peer, case):
+        """{key: ms} of a case's forms, the fastest first."""
+        keys = {key for r in self.rounds for key in r.get(peer, {}) if key.split()[0] == case}
+        medians = {key: statistics.median(r[peer][key] for r in self.rounds
+                                          if key in r.get(peer, {})) for key in keys}
+        return dict(sorted(medians.items(), key=lambda item: item[1]))
+
+    def guarded(self, part, function, otherwise):
+        """A part of its own, whose failure is a note."""
+        if not self.wants(part):
+            return otherwise
+        self.say(part)
+        try:
+            return function()
+        except (OSError, LookupError, ValueError, subprocess.SubprocessError) as error:
+            self.note(f"{part}: {error}")
+            return otherwise
+
+    def one_core(self):
+        layer = "op/geo_linear-" + ("4x4-k3-b2" if self.arguments.quick else "16x16-k8-b256")
+        if reason := self.programs.missing("eigen"):
+            raise ValueError(f"no FMA rate ({reason})")
+        bench = lambda names: self.bench(names, 0.5, rounds=5, threads=1)
+        return run_extras.one_core(bench, layer, lambda: float(output_of(self.programs.eigen, "--fma")))
+
+    def run(self):
+        if self.cases:
+            self.start_all()
+            self.measure()
+        for worker in self.workers:
+            worker.end()
+        sinew, threads = self.arguments.sinew, self.arguments.threads
+        sizes = [c for c in cases_of(self.arguments.quick) if c.startswith("step/geo_sparse")]
+        small, large = sizes[min(1, len(sizes) - 1)], sizes[-1]
+        memory = self.guarded("memory", lambda: self.memory(large), [])
+        predict = self.guarded("predict", lambda: run_extras.predict_ms(sinew, small, threads), None)
+        core = self.guarded("one-core", self.one_core, None)
+        return {"about": self.about(), "notes": self.notes,
+                "settings": {k: v for k, v in vars(self.arguments).items()
+                             if k in ("threads", "rounds", "seconds", "quick", "only", "peers")},
+                "cases": self.cases, "rounds": self.rounds, "memory_case": large,
+                "memory": memory, "predict": predict, "predict_case": small, "one_core": core}
+
+    def about(self):
+        config = self.versions.pop("config", "")
+        blas = re.search(r"BLAS_INFO=(\w+)", config)
+        library = re.search(r"- (.*Math Kernel Library.*?|.*OpenBLAS.*?)(?: for .*)?\n", config)
+        return {"date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d"),
+                "cpu": cpu_model(), "cores": len(os.sched_getaffinity(0)),
+                "threads": self.arguments.threads, "system": platform.platform(terse=True),
+                "python": platform.python_version(),
+                "sinew": " ".join(filter(None, (self.environment.get("commit"),
+                                                self.environment.get("compiler"),
+                                                self.environment.get("isa")))),
+                "torch_blas": " ".join(m[1] for m in (blas, library) if m), **self.versions,
+                "eigen_compiler": self.programs.compiler}
 
 
-def output_of(command):
+def cpu_model():
     try:
-        result = subprocess.run(command, stdout=subprocess.PIPE, text=True)
-    except OSError as error:
-        sys.exit(f"run: {command[0]} does not start ({error.strerror})")
-    if result.returncode != 0:
-        sys.exit(f"run: {command[0]} failed (exit status {result.returncode})")
-    return result.stdout
-
-
-def measure(command, of=lambda record: record):
-    """The JSON object that the program prints, or the part of it that `of` picks."""
-    try:
-        record = of(json.loads(output_of(command)))
-        return {**record, **{name: float(record[name]) for name in ("median_ms", "min_ms")}}
-    except (LookupError, TypeError, ValueError):
-        sys.exit(f"run: {command[0]} printed no JSON with median_ms and min_ms")
-
-
-def check_same_size(sinew, pytorch):
-    """Both sides must have trained a network of the same size, where both report it."""
-    sizes = [record.get("parameters") for record in (sinew, pytorch)]
-    if None not in sizes and sizes[0] != sizes[1]:
-        sys.exit(f"run: parameter counts differ (Sinew {sizes[0]}, PyTorch {sizes[1]})")
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+        return re.search(r"model name\s*: (.*)", lines)[1]
+    except (OSError, TypeError):
+        return platform.processor()
 
 
 def parse_arguments():
@@ -69,48 +251,46 @@ def parse_arguments():
     parser.add_argument("--sinew", required=True, metavar="PATH", help="the program sinew")
     parser.add_argument("--python", default=sys.executable, metavar="PATH",
                         help="interpreter that has torch and numpy (the one running this)")
-    parser.add_argument("--case", default="step/geo_sparse-16x16-d8-k8-b256",
-                        help="a name that `sinew bench --list --filter step/` prints (%(default)s)")
-    parser.add_argument("--threads", default="2", help="CPU threads (2)")
-    parser.add_argument("--steps", type=int, default=30, help="timed steps of PyTorch (30)")
-    parser.add_argument("--seconds", default="1", help="time of Sinew's steps, in s (1)")
-    parser.add_argument("--rounds", type=int, default=5,
-                        help="how often each program is started (5)")
-    parser.add_argument("--gather", default="index",
-                        help="PyTorch only: index or index_select, see README.md (index)")
-    parser.add_argument("--compile", metavar="MODE",
-                        help="PyTorch only: torch.compile in this mode (off)")
+    parser.add_argument("--jax-python", metavar="PATH",
+                        help="interpreter that has jax and numpy (that of --python)")
+    parser.add_argument("--peers", default=",".join(PEERS), metavar="NAMES",
+                        help="which, in this order (%(default)s)")
+    parser.add_argument("--only", action="append", metavar="NAME", help="only cases whose name "
+                        f"contains this, or the part {', '.join(PARTS)}; several times: any of them")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads (2)")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of every program (5)")
+    parser.add_argument("--seconds", type=float, default=0.2, help="of a case and round (0.2)")
+    parser.add_argument("--prepare", type=float, default=1200,
+                        help="seconds in which a peer has to build its cases (1200)")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes, two rounds")
+    parser.add_argument("--json", metavar="FILE", help="write all figures to FILE")
+    parser.add_argument("--markdown", metavar="FILE", help="write the tables to FILE")
     arguments = parser.parse_args()
-    if arguments.rounds < 1:
-        parser.error(f"--rounds must be at least 1 ({arguments.rounds})")
+    arguments.jax_python = arguments.jax_python or arguments.python
+    arguments.peers = arguments.peers.split(",")
+    if unknown := set(arguments.peers) - set(PEERS):
+        parser.error(f"--peers: {', '.join(sorted(unknown))} is none of {', '.join(PEERS)}")
+    if arguments.rounds < 1 or arguments.threads < 1:
+        parser.error("--rounds and --threads must be at least 1")
+    if arguments.quick:
+        arguments.rounds, arguments.seconds = min(arguments.rounds, 2), 0.001
     return arguments
 
 
 def main():
     arguments = parse_arguments()
-    sinew = [arguments.sinew, "bench", "--filter", arguments.case, "--threads", arguments.threads,
-             "--seconds", arguments.seconds, "--quiet", "--json", "/dev/stdout"]
-    pytorch = [arguments.python, str(PEER), "step", *pytorch_flags(arguments.case),
-               "--threads", arguments.threads, "--steps", str(arguments.steps),
-               "--gather", arguments.gather]
-    if arguments.compile:
-        pytorch += ["--compile", arguments.compile]
-
-    print(arguments.case)
-    print(f"{'round':>5} {'Sinew ms':>12} {'PyTorch ms':>12} {'ratio':>8}")
-    ratios, least = [], [float("inf"), float("inf")]
-    for number in range(1, arguments.rounds + 1):
-        ours = measure(sinew, lambda record: record["cases"][-1])
-        theirs = measure(pytorch)
-        check_same_size(ours, theirs)
-        least = [min(least[0], ours["min_ms"]), min(least[1], theirs["min_ms"])]
-        ratios.append(theirs["median_ms"] / ours["median_ms"])
-        print(f"{number:5} {ours['median_ms']:12.3f} {theirs['median_ms']:12.3f} "
-              f"{ratios[-1]:8.2f}", flush=True)
-    print(f"PyTorch / Sinew: median {statistics.median(ratios):.2f}, "
-          f"min {min(ratios):.2f}, max {max(ratios):.2f}")
-    print(f"least times: Sinew {least[0]:.3f} ms, PyTorch {least[1]:.3f} ms, "
-          f"ratio {least[1] / least[0]:.2f}")
+    if not os.access(arguments.sinew, os.X_OK):
+        sys.exit(f"run: {arguments.sinew} is no program")
+    arguments.sinew = os.path.abspath(arguments.sinew)
+    processors = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, processors[:arguments.threads])  # holds for every peer, XLA too
+    with tempfile.TemporaryDirectory() as folder:
+        content = Run(arguments, folder).run()
+    print(render(content, as_text), end="")
+    if arguments.json:
+        Path(arguments.json).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    if arguments.markdown:
+        Path(arguments.markdown).write_text(render(content, as_markdown), encoding="utf-8")
 
 
 if __name__ == "__main__":
