@@ -195,13 +195,15 @@ class Report:
             record = {"name": case, "sinew_ms": {k: v for k, v in ours.items() if v},
                       "pytorch_ms": {}, "skipped": {}}
             for worker in self.workers:
-                for gather in ("index", "index_select", "-"):
-                    key, kind = f"{case} {gather}", f"{worker.name} {gather}".rstrip(" -")
-                    times = [r[key] for r in worker.rounds if key in r]
-                    if times:
-                        record["pytorch_ms"][kind] = times
-                    elif worker.ready and key in worker.ready["skipped"]:
-                        record["skipped"][kind] = worker.ready["skipped"][key]
+                skipped = worker.ready["skipped"] if worker.ready else {}
+                for key in dict.fromkeys([*(k for r in worker.rounds for k in r), *skipped]):
+                    if key.split()[0] != case:
+                        continue
+                    kind = f"{worker.name} {key.split(' ', 1)[1]}".rstrip(" -")
+                    if key in skipped:
+                        record["skipped"][kind] = skipped[key]
+                    else:
+                        record["pytorch_ms"][kind] = [r[key] for r in worker.rounds if key in r]
             records.append(record)
         return records
 
