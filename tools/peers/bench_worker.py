@@ -58,24 +58,22 @@ def seconds_of(bench, call, calls):
 
 def build(bench, cases, limit):
     """{key: (call, seconds of one)} of what could be built, {key: reason} of the others."""
-    built, skipped, end = {}, {}, time.monotonic() + limit
-    signal.signal(signal.SIGALRM, late)
-    signal.setitimer(signal.ITIMER_REAL, limit)
+    built, skipped = {}, {}
     keys = [(case, form) for case in cases for form in bench.forms(case)]
-    for number, (case, form) in enumerate(keys):
-        key = f"{case} {form}"
-        try:
-            if time.monotonic() > end:
-                raise Late()
-            call = bench.call(case, form)
-            seconds_of(bench, call, 2)
-            built[key] = (call, seconds_of(bench, call, 1))
-        except Late:
-            skipped.update({f"{c} {f}": "no time left to build it" for c, f in keys[number:]})
-            break
-        except Exception as error:  # whatever a compiler throws
-            skipped[key] = reason(error)
-    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, late)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, limit)
+        for case, form in keys:
+            try:
+                call = bench.call(case, form)
+                seconds_of(bench, call, 2)
+                built[f"{case} {form}"] = (call, seconds_of(bench, call, 1))
+            except Exception as error:  # whatever a compiler throws
+                skipped[f"{case} {form}"] = reason(error)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    except Late:
+        rest = {f"{case} {form}" for case, form in keys} - {*built, *skipped}
+        skipped.update({key: "no time left to build it" for key in sorted(rest)})
     return built, skipped
 
 
