@@ -32,7 +32,7 @@ from peers import Worker, output_of, run_quiet
 from run_peers import PEERS, Programs, cases_for, cases_of
 from run_tables import as_markdown, as_text, render
 
-PARTS = ("memory", "predict", "one-core")
+PARTS = ("predict", "one-core", "memory")
 ROUND_SECONDS = 180  # a peer that takes longer hangs
 
 
@@ -213,9 +213,9 @@ class Run:
         sinew, threads = self.arguments.sinew, self.arguments.threads
         sizes = [c for c in cases_of(self.arguments.quick) if c.startswith("step/geo_sparse")]
         small, large = sizes[min(1, len(sizes) - 1)], sizes[-1]
-        memory = self.guarded("memory", lambda: self.memory(large), [])
         predict = self.guarded("predict", lambda: run_extras.predict_ms(sinew, small, threads), None)
         core = self.guarded("one-core", self.one_core, None)
+        memory = self.guarded("memory", lambda: self.memory(large), [])
         return {"about": self.about(), "notes": self.notes,
                 "settings": {k: v for k, v in vars(self.arguments).items()
                              if k in ("threads", "rounds", "seconds", "quick", "only", "peers")},
