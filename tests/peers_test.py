@@ -4,6 +4,7 @@ import os
 import sys
 import time
 import unittest
+import unittest.mock
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tools", "peers"))
@@ -83,6 +84,12 @@ class Building(unittest.TestCase):
         times = bench_worker.one_round(Bench(), built, 1e-9)
         self.assertGreaterEqual(times["x good"], 0)
         self.assertEqual(times["x later"], "ValueError: broke")
+
+    def test_slow_calls_are_left_out(self):
+        with unittest.mock.patch.object(bench_worker, "LONGEST", 0):
+            built, skipped = bench_worker.build(Bench(), ["x"], 20)
+        self.assertEqual(built, {})
+        self.assertEqual(skipped["x good"], "ValueError: a call takes 0 s")
 
     def test_late(self):
         class Slow(Bench):

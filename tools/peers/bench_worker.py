@@ -22,6 +22,7 @@ DENSE = re.compile(r"op/linear-(\d+)-(\d+)-(\d+)/(forward|gradient)$")
 FEATURES = re.compile(r"op/(sine|rms_norm)/(forward|gradient)$")
 STEP = re.compile(r"step/(\w+)-(\d+)x(\d+)-d(\d+)-k(\d+)-b(\d+)$")
 SLOW = 1.0  # seconds of a call that is not repeated to warm up
+LONGEST = 15.0  # seconds of a call above which a form is left out
 
 
 def block(quick):
@@ -70,6 +71,8 @@ def build(bench, cases, limit):
                 seconds_of(bench, call, 1)  # may compile
                 if (once := seconds_of(bench, call, 1)) < SLOW:
                     once = seconds_of(bench, call, 1)
+                if once > LONGEST:
+                    raise ValueError(f"a call takes {once:.0f} s")
                 built[f"{case} {form}"] = (call, once)
             except Exception as error:  # whatever a compiler throws
                 skipped[f"{case} {form}"] = reason(error)
