@@ -22,7 +22,7 @@ DENSE = re.compile(r"op/linear-(\d+)-(\d+)-(\d+)/(forward|gradient)$")
 FEATURES = re.compile(r"op/(sine|rms_norm)/(forward|gradient)$")
 STEP = re.compile(r"step/(\w+)-(\d+)x(\d+)-d(\d+)-k(\d+)-b(\d+)$")
 SLOW = 1.0  # seconds of a call that is not repeated to warm up
-LONGEST = 15.0  # seconds of a call above which a form is left out
+LONGEST = 60.0  # seconds of a call above which a form is left out
 
 
 def block(quick):

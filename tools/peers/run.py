@@ -33,7 +33,7 @@ from run_peers import PEERS, Programs, cases_for, cases_of
 from run_tables import as_markdown, as_text, render
 
 PARTS = ("predict", "one-core", "memory")
-ROUND_SECONDS = 180  # a peer that takes longer hangs
+ROUND_SECONDS = 600  # a peer that takes longer hangs
 
 
 class Run:
