@@ -106,9 +106,9 @@ def resident_mb():
 
 
 def memory_of(bench, case, form, start_mb):
-    """Memory at the start (frameworks imported) and at the peak of three calls."""
+    """Memory at the start (frameworks imported) and at the peak of two calls."""
     call = bench.call(case, form or bench.forms(case)[0])
-    for _ in range(3):
+    for _ in range(2):
         bench.wait(call())
     return {"start_mb": start_mb,
             "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}

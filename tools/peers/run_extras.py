@@ -39,7 +39,7 @@ def sinew_memory(sinew, case, threads):
     """{"start_mb", "peak_mb"} of `sinew train`; None where the system does not say."""
     start = max((peak_mb([sinew, "--version"], 10) or 0 for _ in range(5)))
     with tempfile.TemporaryDirectory() as folder:
-        peak = peak_mb(train_command(sinew, case, Path(folder), 3, threads), 120)
+        peak = peak_mb(train_command(sinew, case, Path(folder), 2, threads), 120)
     return {"start_mb": start, "peak_mb": peak} if peak else None
 
 
