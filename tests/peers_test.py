@@ -23,7 +23,8 @@ def worker(program):
 class Workers(unittest.TestCase):
     def test_answers(self):
         w = worker("print('{\"ready\": true}', flush=True)\n"
-                   "import sys\nfor _ in sys.stdin: print('{\"a -\": 2.5, \"b -\": \"KeyError: b\"}', flush=True)")
+                   "import sys\nfor _ in sys.stdin:\n"
+                   "  print('{\"a -\": 2.5, \"b -\": \"KeyError: b\"}', flush=True)")
         self.assertEqual(w.answer(20), {"ready": True})
         self.assertEqual(w.round(20), {"a -": 2.5, "b -": "KeyError: b"})
         self.assertEqual(w.rounds, [{"a -": 2.5}])

@@ -83,7 +83,8 @@ class Run:
         begin = time.monotonic()
         log = self.folder / f"{peer}.log"
         with open(log, "w", encoding="utf-8") as stream:
-            worker = Worker(peer, self.programs.command(peer, cases), stream, self.programs.variables)
+            worker = Worker(peer, self.programs.command(peer, cases), stream,
+                            self.programs.variables)
         worker.ready = worker.answer(self.arguments.prepare + 60)
         if not worker.ready:
             worker.process.kill()
@@ -202,7 +203,8 @@ class Run:
         if reason := self.programs.missing("eigen"):
             raise ValueError(f"no FMA rate ({reason})")
         bench = lambda names: self.bench(names, 0.5, rounds=5, threads=1)
-        return run_extras.one_core(bench, layer, lambda: float(output_of(self.programs.eigen, "--fma")))
+        fma_rate = lambda: float(output_of(self.programs.eigen, "--fma"))
+        return run_extras.one_core(bench, layer, fma_rate)
 
     def run(self):
         if self.cases:
@@ -213,7 +215,8 @@ class Run:
         sinew, threads = self.arguments.sinew, self.arguments.threads
         sizes = [c for c in cases_of(self.arguments.quick) if c.startswith("step/geo_sparse")]
         small, large = sizes[min(1, len(sizes) - 1)], sizes[-1]
-        predict = self.guarded("predict", lambda: run_extras.predict_ms(sinew, small, threads), None)
+        predict = self.guarded("predict",
+                               lambda: run_extras.predict_ms(sinew, small, threads), None)
         core = self.guarded("one-core", self.one_core, None)
         memory = self.guarded("memory", lambda: self.memory(large), [])
         return {"about": self.about(), "notes": self.notes,
@@ -256,7 +259,7 @@ def parse_arguments():
     parser.add_argument("--peers", default=",".join(PEERS), metavar="NAMES",
                         help="which, in this order (%(default)s)")
     parser.add_argument("--only", action="append", metavar="NAME", help="only cases whose name "
-                        f"contains this, or the part {', '.join(PARTS)}; several times: any of them")
+                        f"contains this, or one of {', '.join(PARTS)}; several times: any of them")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (2)")
     parser.add_argument("--rounds", type=int, default=5, help="turns of every program (5)")
     parser.add_argument("--seconds", type=float, default=0.2, help="of a case and round (0.2)")

@@ -1,4 +1,4 @@
-"""What run.py measures of whole processes: memory of training, start of `sinew predict`, one core."""
+"""What run.py measures apart: memory of training, start of `sinew predict`, rates on one core."""
 
 import array
 import random
@@ -67,7 +67,7 @@ def predict_ms(sinew, case, threads):
 
 
 def one_core(bench, layer, fma_rate):
-    """Gop/s of geo_linear's forward pass and of its backward pass alone, beside the core's FMA rate.
+    """Gop/s of geo_linear's forward pass, of its backward pass alone, and of FMAs on registers.
 
     `bench` runs `sinew bench` for names and gives {name: record}; `fma_rate` gives Gop/s.
     """

@@ -42,7 +42,7 @@ class Record:
         return min(found)[1:] if found else None
 
 
-# ---- tables: a heading, the names of the columns, rows of text ------------------------------------
+# ---- tables: a heading, the names of the columns, rows of text ----------------------------------
 
 def spread(ratios):
     return [figure(f(ratios)) for f in (statistics.median, min, max)] if ratios else ["", "", ""]
@@ -66,7 +66,7 @@ def table_of_cases(record):
             rows.append([case, figure(statistics.median(ours)) if ours else "none", peer,
                          named(best), figure(statistics.median(record.ms(peer, f"{case} {best}"))),
                          *spread(record.ratios(peer, case, best)), ", ".join(others)])
-    return ("Times: medians in ms; ratios peer / Sinew of each round, above 1 where Sinew is faster; "
+    return ("Times: medians in ms; ratios peer / Sinew of a round, above 1 where Sinew is faster; "
             "each peer in its fastest form",
             ["case", "Sinew", "peer", "form", "ms", "ratio", "least", "largest",
              "median ratios of its other forms"], rows)
@@ -133,7 +133,8 @@ def share_goals(record):
     core = record.content["one_core"]
     share = lambda part: 100 * core[part] / core["fma"] if core else None
     of = f" ({figure(core['fma'])} Gop/s)" if core else ""
-    return [at_least("geo_linear on one core, forward: % of the FMA rate", share("forward"), 55, of),
+    return [at_least("geo_linear on one core, forward: % of the FMA rate", share("forward"), 55,
+                     of),
             at_least("geo_linear on one core, dx and weights together: % of the FMA rate",
                      share("backward"), 45, of)]
 
@@ -155,7 +156,8 @@ def table_of_goals(record):
     for size in SIZES:
         rows += against_eager(record, size)
     rows += share_goals(record)
-    rows.append(against_best(record, f"dense ReLU step {SIZE}, PyTorch / Sinew", PYTORCH, dense, 1.5))
+    rows.append(against_best(record, f"dense ReLU step {SIZE}, PyTorch / Sinew", PYTORCH, dense,
+                             1.5))
     rows.append(at_most("memory of training 64x64, Sinew / PyTorch's least", memory_share(record),
                         0.1))
     rows.append(["sweep v1, 144 cells, two cores", "at most 10 minutes", "not measured", ""])
