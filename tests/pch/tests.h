@@ -1,6 +1,5 @@
 // What nearly every test includes, compiled once: half a second less for each file. Tests include
 // what they use nevertheless; -Db_pch=false builds them without this, for ccache for instance.
-#pragma once
 #include <doctest/doctest.h>
 
 #include <algorithm>
