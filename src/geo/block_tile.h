@@ -115,18 +115,7 @@ void load_keep(const void* keep, const GeoBlocks& a, int64_t tile, T* out) {
   }
 }
 
-constexpr int64_t widest_tile = 64;
 constexpr int64_t features_at_once = 32;  // of a sum over features: partial sums keep it exact
-
-// Calls f(group, r): the rows r .. r + group lanes of a tile, in as many calls as it takes.
-template <class T, class F>
-void for_each_group(int64_t width, const F& f) {
-  constexpr int64_t four = 4 * lanes<T>;
-  if (width >= four)
-    for (int64_t r = 0; r < width; r += four) f(std::integral_constant<int, 4>(), r);
-  else
-    f(std::integral_constant<int, 2>(), int64_t{0});
-}
 
 // sums[r] = sum over features of term(i, r), a vector of rows.
 template <class T, class F>

@@ -7,6 +7,16 @@
 namespace sinew {
 namespace {
 
+// Calls f(group, r): the rows r .. r + group lanes of a tile, in as many calls as it takes.
+template <class T, class F>
+void for_each_group(int64_t width, const F& f) {
+  constexpr int64_t four = 4 * lanes<T>;
+  if (width >= four)
+    for (int64_t r = 0; r < width; r += four) f(std::integral_constant<int, 4>(), r);
+  else
+    f(std::integral_constant<int, 2>(), int64_t{0});
+}
+
 // sum[v] += sum over e < count of w[e] plane[source[e]][v], plane given at its first row.
 template <class T, int group>
 inline void add_edges(const int32_t* source, const T* w, int64_t count, const T* plane,
@@ -62,6 +72,21 @@ class LaneSums {
   alignas(64) T buffer_[2 * room * lanes<T>];
   int64_t count_ = 0;
   T* out_;
+};
+
+// One collector of edges for each group of vectors of a tile's rows.
+template <class T>
+struct EdgeSums {
+  static constexpr int64_t group_rows = 4 * lanes<T>;
+  static constexpr int64_t most = group_rows < tile_width ? tile_width / group_rows : 1;
+  LaneSums<T> of_group[most];
+  explicit EdgeSums(T* out) {
+    for (LaneSums<T>& sums : of_group) sums = LaneSums<T>(out);
+  }
+  LaneSums<T>& at_row(int64_t row) { return of_group[row / group_rows]; }
+  void flush() {
+    for (LaneSums<T>& sums : of_group) sums.flush();
+  }
 };
 
 // The same, and the gradients of the weights besides: to dw goes the sum over the rows of

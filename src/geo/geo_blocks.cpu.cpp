@@ -126,7 +126,7 @@ void forward_tile(const GeoBlocksForward& args, int64_t tile, int thread) {
   T* const spare[2] = {scratch_plane<T>(a, thread, 0), scratch_plane<T>(a, thread, 1)};
   T* const spare_y = scratch_plane<T>(a, thread, 2);
   T* const centred = scratch_plane<T>(a, thread, 3);
-  alignas(64) T own_stats[2 * widest_tile], keep[widest_tile];
+  alignas(64) T own_stats[2 * tile_width], keep[tile_width];
   const auto planes = [&](int64_t i) {
     TilePlanes<T> p{spare[i % 2], nullptr, spare_y, nullptr};
     if (a.saved && i < a.count) p = saved_planes<T>(a, tile, i);

@@ -26,7 +26,7 @@ struct Backward {
   T* dz;    // plane, times r
   T* sums;  // gradients of this part
   GeoBlockGradients where;
-  alignas(64) T m[widest_tile], u[widest_tile];
+  alignas(64) T m[tile_width], u[tile_width];
 };
 
 template <class T>
@@ -44,21 +44,6 @@ void values_again(Backward<T>& s, T* y, T* c) {
   s.p.y = y;
   s.p.c = c;
 }
-
-// One collector of edges for each group of vectors of a tile's rows.
-template <class T>
-struct EdgeSums {
-  static constexpr int64_t group_rows = 4 * lanes<T>;
-  static constexpr int64_t most = group_rows < widest_tile ? widest_tile / group_rows : 1;
-  LaneSums<T> of_group[most];
-  explicit EdgeSums(T* out) {
-    for (LaneSums<T>& sums : of_group) sums = LaneSums<T>(out);
-  }
-  LaneSums<T>& at_row(int64_t row) { return of_group[row / group_rows]; }
-  void flush() {
-    for (LaneSums<T>& sums : of_group) sums.flush();
-  }
-};
 
 // What a hidden feature's rows add to its bias, the bias above it and its activation's parameters.
 template <class T>
@@ -165,7 +150,7 @@ void backward_block(const GeoBlocksBackward& args, int64_t part, int64_t tile, i
   if (!s.p.y) values_again(s, scratch_plane<T>(a, thread, 2), scratch_plane<T>(a, thread, 3));
   const T* kept = g;
   if (b.keep) {
-    alignas(64) T keep[widest_tile];
+    alignas(64) T keep[tile_width];
     load_keep<T>(b.keep, a, tile, keep);
     for (int64_t j = 0; j < a.n * a.width; j += lanes<T>)
       store(scratch_plane<T>(a, thread, 4) + j, load(g + j) * load(keep + j % a.width));

@@ -1,7 +1,7 @@
 // y[b, o] = bias[o] + sum_j w[o, j] x[b, table[o, j]]       x (..., n_in), y (..., n_out)
 // dx[b, i] = sum of w[e] dy[b, e / k] over the edges e that read i (reverse table: a gather, so it
 // needs no atomics and has one fixed order); dw[o, j] = sum_b dy[b, o] x[b, table[o, j]].
-// db[o] = sum_b dy[b, o], on a GPU by the kernel of dw. The first three are bilinear and each
+// db[o] = sum_b dy[b, o], by the kernel of dw. The first three are bilinear and each
 // other's adjoints, so any order of derivative stays in the family. Saved: x, w. Memory O(B n): no
 // (B, n, k) temporary. Source: ../docs/geo-sparse.md.
 #include "geo/geo_linear.h"
@@ -15,6 +15,8 @@
 
 namespace sinew {
 namespace {
+
+constexpr int64_t most_parts = 16;  // of the rows, on the CPU, with sums of their own
 
 int64_t rows_of(const Tensor& x) { return x.dim(-1) == 0 ? 0 : x.numel() / x.dim(-1); }
 
@@ -38,16 +40,19 @@ Tensor gather(GeoDirection direction, const Tensor& x, const Tensor& w, const Te
   args.n_x = x.dim(-1);
   args.n_y = n_y;
   args.k = c->k;
-  Tensor scratch;
+  Tensor scratch, reverse_w;
   if (device() == Device::cuda) {
     args.side = geo_tables_on_gpu(*c, direction);
   } else {
     args.table = c->table.data();
     args.reverse_start = c->reverse_start.data();
     args.reverse_edge = c->reverse_edge.data();
-    args.slots = std::min<int64_t>((args.rows + 63) / 64, context().threads);
-    scratch = Tensor({args.slots * args.n_x * 64}, x.dtype());
+    args.reverse_source = c->reverse_source.data();
+    const int64_t threads = std::min<int64_t>((args.rows + 63) / 64, context().threads);
+    scratch = Tensor({threads * args.n_x * 64}, x.dtype());
     args.scratch = pointer(scratch);
+    if (!forward) reverse_w = Tensor(w.shape(), w.dtype());
+    args.reverse_w = pointer(reverse_w);
   }
   on(y, [args, c](auto& device) { geo_gather(device, args); });
   return y;
@@ -63,10 +68,10 @@ Tensor reverse(const Tensor& dy, const Tensor& w, const SharedConnectivity& c, D
   return dx;
 }
 
-// With `db`, on a GPU, the sum of dy over the rows too, since the kernel reads it.
+// With `db` the sum of dy over the rows too, since the kernel reads it.
 Tensor weight_gradient(const Tensor& x, const Tensor& dy, const SharedConnectivity& c, Tensor* db) {
   const int64_t rows = rows_of(x);
-  Tensor dw({c->n_out, c->k}, arithmetic(x.dtype())), scratch;
+  Tensor dw({c->n_out, c->k}, arithmetic(x.dtype())), scratch, partial;
   GeoWeightArgs args{};
   args.x_dtype = x.dtype();
   args.dy_dtype = dy.dtype();
@@ -78,18 +83,22 @@ Tensor weight_gradient(const Tensor& x, const Tensor& dy, const SharedConnectivi
   args.n_out = c->n_out;
   args.k = c->k;
   if (db) {
-    *db = Tensor({c->n_out}, DType::f32);
+    *db = Tensor({c->n_out}, dw.dtype());
     args.db = pointer(*db);
   }
   if (device() == Device::cuda) {
     args.side = geo_tables_on_gpu(*c, GeoDirection::forward);
     const int64_t slices = geo_slices(rows, c->n_out, c->k).count;
-    if (slices > 1) scratch = Tensor({slices * c->n_out * (c->k + 1)}, DType::f32);
+    if (slices > 1) partial = Tensor({slices * c->n_out * (c->k + 1)}, DType::f32);
   } else {
     args.table = c->table.data();
-    scratch = Tensor({(c->n_in + c->n_out) * ((rows + 63) / 64 * 64)}, x.dtype());
+    const int64_t tiles = (rows + 63) / 64, threads = std::min<int64_t>(tiles, context().threads);
+    args.parts = std::clamp<int64_t>(tiles, 1, most_parts);
+    scratch = Tensor({threads * (c->n_in + c->n_out) * 64}, x.dtype());
+    partial = Tensor({args.parts * c->n_out * (c->k + 1)}, x.dtype());
+    args.scratch = pointer(scratch);
   }
-  args.scratch = pointer(scratch);
+  args.partial = pointer(partial);
   on(dw, [args, c](auto& device) { geo_weight_gradient(device, args); });
   record(dw, {x, dy}, [=](const Tensor& g, Cotangents& out) {
     if (out.needs(0)) out.add(0, reverse(dy, g, c, x.dtype()));
@@ -141,8 +150,7 @@ Tensor geo_linear(const Tensor& x, const Tensor& weight, const Tensor& bias,
   record(y, {x, weight, bias}, [x, weight, connectivity](const Tensor& dy, Cotangents& dx) {
     if (dx.needs(0)) dx.add(0, reverse(dy, weight, connectivity, x.dtype()));
     Tensor db;
-    const bool together = device() == Device::cuda && dx.needs(2);
-    if (dx.needs(1)) dx.add(1, weight_gradient(x, dy, connectivity, together ? &db : nullptr));
+    if (dx.needs(1)) dx.add(1, weight_gradient(x, dy, connectivity, dx.needs(2) ? &db : nullptr));
     if (dx.needs(2)) dx.add(2, db.defined() ? db : row_sum(dy));
   });
   return y;

@@ -95,12 +95,13 @@ struct GeoGatherArgs {
   const void* bias;        // (n_y) or null
   void* y;                 // (rows, n_y)
   int64_t rows, n_x, n_y, k;
-  const int32_t* table;          // forward: (n_out, k); this and the next five on the CPU
-  const int32_t* reverse_start;  // reverse: (n_in + 1)
-  const int32_t* reverse_edge;   // reverse: (n_out * k)
-  void* scratch;                 // slots tiles of n_x * 64
-  int64_t slots;                 // tiles worked on at once; has no influence on the result
-  GeoSide side;                  // on a GPU
+  const int32_t* table;           // forward: (n_out, k); this and the next five on the CPU
+  const int32_t* reverse_start;   // reverse: (n_in + 1)
+  const int32_t* reverse_edge;    // reverse: (n_out * k)
+  const int32_t* reverse_source;  // reverse: (n_out * k)
+  void* reverse_w;                // reverse: (n_out * k), for the weights in that order
+  void* scratch;                  // (threads, n_x, 64)
+  GeoSide side;                   // on a GPU
 };
 template <class D>
 void geo_gather(D& device, const GeoGatherArgs& args);
@@ -111,11 +112,13 @@ struct GeoWeightArgs {
   const void* x;            // (rows, n_in)
   const void* dy;           // (rows, n_out)
   void* dw;                 // (n_out, k)
-  void* db;                 // (n_out) = sum_b dy[b, o], on a GPU; null: not wanted
+  void* db;                 // (n_out) = sum_b dy[b, o]; null: not wanted
   int64_t rows, n_in, n_out, k;
-  const int32_t* table;  // on the CPU
-  void* scratch;  // CPU: (n_in + n_out) * rows rounded up to 64; GPU: slices * n_out * (k + 1), f32
-  GeoSide side;   // on a GPU, forward
+  const int32_t* table;  // this and the next two on the CPU
+  void* scratch;         // (threads, n_in + n_out, 64)
+  int64_t parts;         // of the rows, with sums of their own; depends on the shape alone
+  void* partial;         // CPU: parts, GPU: slices if several, times n_out * (k + 1)
+  GeoSide side;          // on a GPU, forward
 };
 template <class D>
 void geo_weight_gradient(D& device, const GeoWeightArgs& args);

@@ -150,7 +150,7 @@ void weights_types(const Cuda& device, const GeoWeightArgs& args) {
                   static_cast<int>(slices.parts),
                   args.side};
   if (slices.count > 1) {
-    a.sums = static_cast<float*>(args.scratch);
+    a.sums = static_cast<float*>(args.partial);
     a.bias_sums = db ? a.sums + n_out * k : nullptr;
     a.output = 1;
     a.edge = n_out;

@@ -42,8 +42,9 @@ std::vector<Tensor> inputs_of(const Case& c, int64_t n) {
     in.push_back(random(shape, seed++, low, high));
   };
   for (int64_t i = 0; i < c.count; ++i) {
-    add({n, c.k}, -0.6, 0.6);
-    add({n, c.k}, -0.6, 0.6);
+    const double most = 1.5 / std::sqrt(static_cast<double>(c.k));
+    add({n, c.k}, -most, most);
+    add({n, c.k}, -most, most);
     if (c.parts == Parts::all) add({n}, -1, 1), add({n}, -1, 1);
     if (c.options.activation == BlockActivation::sine) {
       for (int j = 0; j < 3; ++j) add({n}, -1, 1);
