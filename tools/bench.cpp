@@ -77,7 +77,8 @@ Result result_of(const Case& c, const Bench& b) {
 }
 
 BenchSettings settings_of(const Bench& b) {
-  return {name(device()), name(isa()), b.run.precision, threads(), b.replay(), b.sizes(), b.budget};
+  return {name(device()), name(isa()), b.run.precision, threads(),
+          b.replay(),     fusion(),    b.sizes(),       b.budget};
 }
 
 // Those that are measured before a signal ends the program.

@@ -90,7 +90,8 @@ Cost block_cost(const BlockSize& s, Precision precision, Pass pass) {
   const Layer fc = layer_of(s);
   const Layer act{x, x, s.activation.parameters * s.features, 0, s.activation.operations};
   const Layer normed{x, x, scales * s.features, 0, norm};
-  const Layer residual{2 * x, x, 1, 0, {1, 1.5}};  // x + alpha h
+  const PerElement half{count::residual.forward / 2, count::residual.backward / 2};
+  const Layer residual{2 * x, x, 1, 0, half};
   const Pass inner = pass == Pass::forward ? pass : Pass::gradient;
   const bool norm_first = s.norm != NormKind::none;
   Cost sum = layer_cost(fc, precision, norm_first ? inner : pass) +

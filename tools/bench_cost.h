@@ -34,6 +34,13 @@ constexpr double adam = 14, sgd = 4, plain_sgd = 2, clip = 1, tally = 8;  // tal
 // Of one element of the left factor, n columns; of one input cell, k edges (as many in as out).
 constexpr PerElement matmul(double n) { return {2 * n, 4 * n}; }
 constexpr PerElement geo_linear(double k) { return {2 * k, 4 * k, 2 * k}; }
+constexpr PerElement residual{2, 3};  // x + alpha h
+// One element of x through `depth` residual blocks with rms_norm and sine.
+constexpr PerElement geo_blocks(double depth, double k) {
+  return {
+      depth * (rms_norm.forward + 2 * geo_linear(k).forward + sine.forward + residual.forward),
+      depth * (rms_norm.backward + 2 * geo_linear(k).backward + sine.backward + residual.backward)};
+}
 PerElement activation(ActivationKind kind);
 }  // namespace count
 

@@ -1,5 +1,7 @@
 // Ops that layers are made of: products, norms, sine, random masks, losses, the sparse layer.
 #include "bench_op.h"
+#include "sinew/device.h"
+#include "sinew/geo.h"
 #include "sinew/ops.h"
 
 namespace sinew::tools {
@@ -14,6 +16,7 @@ class Layers : public OpCases {
     rows_of_features();
     losses();
     sparse();
+    if (device() == Device::cpu) blocks_in_one();
   }
 
  private:
@@ -136,8 +139,69 @@ class Layers : public OpCases {
                        Tensor::from((*table)->table, {n, layer.k})};  // counted, not used
       };
       const auto call = [table](const Tensors& x) { return geo_linear(x[0], x[1], x[2], *table); };
-      add({name, inputs, 3, call, count::geo_linear(static_cast<double>(layer.k))});
+      const PerElement operations = count::geo_linear(static_cast<double>(layer.k));
+      const double of_weights = operations.backward - operations.input;
+      add({name,
+           inputs,
+           3,
+           call,
+           operations,
+           Saves::inputs,
+           {{"input_gradient", 0, {1, 3}, operations.input},
+            {"weight_gradient", 1, {0, 3}, of_weights}}});
     }
+  }
+
+  // Blocks with rms_norm and sine, all of one table.
+  void blocks_in_one() {
+    struct Stack {
+      int64_t side, depth, k, batch;
+    };
+    const std::vector<Stack> all = full_ ? std::vector<Stack>{{16, 8, 8, 256}, {64, 8, 8, 1024}}
+                                         : std::vector<Stack>{{4, 2, 3, 2}};
+    for (const Stack& s : all) {
+      const std::string side = std::to_string(s.side);
+      const std::string name = "geo_blocks-" + side + "x" + side + "-d" + std::to_string(s.depth) +
+                               "-k" + std::to_string(s.k) + "-b" + std::to_string(s.batch);
+      const auto table = std::make_shared<SharedConnectivity>();
+      const auto inputs = [=, p = precision_] {
+        *table = make_connectivity({.shape = {s.side, s.side}, .k = s.k});
+        const int64_t n = s.side * s.side;
+        Tensors out{random_tensor({s.batch, n}, p.activations)};
+        for (int64_t i = 0; i < s.depth; ++i)
+          for (const Shape& shape : block_shapes(n, s.k))
+            out.push_back(random_tensor(shape, p.parameters, 0.1));
+        out.push_back(Tensor::from((*table)->table, {n, s.k}));  // counted, not used
+        return out;
+      };
+      const auto call = [table](const Tensors& x) {
+        std::vector<GeoBlockOperands> blocks;
+        for (size_t i = 1; i + 1 < x.size(); i += per_block)
+          blocks.push_back(block_of(&x[i], *table));
+        return geo_blocks(x[0], blocks);
+      };
+      const auto depth = static_cast<double>(s.depth), k = static_cast<double>(s.k);
+      add({name, inputs, 1 + static_cast<size_t>(s.depth) * per_block, call,
+           count::geo_blocks(depth, k)});
+    }
+  }
+  static constexpr size_t per_block = 9;
+  static std::vector<Shape> block_shapes(int64_t n, int64_t k) {
+    return {{1}, {n}, {n, k}, {n}, {n, k}, {n}, {n}, {n}, {n}};
+  }
+  static GeoBlockOperands block_of(const Tensor* t, const SharedConnectivity& table) {
+    GeoBlockOperands b;
+    b.alpha = t[0];
+    b.scale = t[1];
+    b.weight1 = t[2];
+    b.bias1 = t[3];
+    b.weight2 = t[4];
+    b.bias2 = t[5];
+    b.amplitude = t[6];
+    b.frequency = t[7];
+    b.decay = t[8];
+    b.table = table;
+    return b;
   }
 };
 

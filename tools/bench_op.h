@@ -8,6 +8,14 @@ namespace sinew::tools {
 using Tensors = std::vector<Tensor>;
 using Inputs = std::function<Tensors()>;
 
+// The gradient of one input alone.
+struct Partial {
+  std::string name;
+  size_t wrt;                 // of the op's inputs
+  std::vector<size_t> reads;  // inputs that it depends on
+  double operations;          // per element of the first input
+};
+
 struct Op {
   std::string name;
   Inputs inputs;
@@ -15,6 +23,7 @@ struct Op {
   std::function<Tensor(const Tensors&)> f;
   PerElement operations;
   Saves saves = Saves::inputs;
+  std::vector<Partial> partials = {};
 };
 
 // x for ops on a tape that is asked for x's gradient, and in `wrt` what to ask for. A tape takes no
@@ -27,7 +36,9 @@ class OpCases {
       : out_(out), precision_(precision), full_(sizes == Sizes::full) {}
 
  protected:
-  void add(const Op& op);  // op/NAME/forward and, where there are gradients, op/NAME/gradient
+  // op/NAME/forward and, where there are gradients, op/NAME/gradient; op/NAME/PARTIAL, which like
+  // all gradients includes forward.
+  void add(const Op& op);
   // Larger than a cache, with rows as wide as layers are.
   Shape block() const { return full_ ? Shape{16384, 1024} : Shape{8, 16}; }
   // So many random blocks, each element in [low, 1).

@@ -44,6 +44,7 @@ Json settings_json(const BenchSettings& s) {
           {"isa", s.isa},
           {"precision", s.precision},
           {"replay", s.replay == Replay::yes},
+          {"fusion", s.fusion == Fusion::on},
           {"quick", s.sizes == Sizes::tiny},
           {"rounds", s.budget.rounds},
           {"seconds", s.budget.seconds}};

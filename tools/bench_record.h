@@ -14,6 +14,7 @@ struct BenchSettings {
   std::string device, isa, precision;
   int threads = 0;
   Replay replay = Replay::yes;
+  Fusion fusion = Fusion::on;
   Sizes sizes = Sizes::full;
   Budget budget;
 };

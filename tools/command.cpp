@@ -66,6 +66,10 @@ void add_run_flags(Flags& flags, RunFlags& run) {
       .one_of({"f32", "tf32", "bf16", "f64"});
   flags.add("--graph", run.graph, "record steps once and replay them: auto, on or off")
       .one_of({"auto", "on", "off"});
+  flags
+      .add("--fusion", run.fusion,
+           "residual blocks in one kernel on the CPU: on, or off (op by op)")
+      .one_of({"on", "off"});
   flags.add("--quiet", run.quiet, "print nothing but errors");
 
   const char* aliases = "Other names";
@@ -117,6 +121,7 @@ void RunFlags::apply() const {
   set_tf32(precision == "tf32" ? Tf32::on : Tf32::off);
   if (threads > 0) set_threads(threads);
   set_isa(parse_isa(isa));
+  set_fusion(fusion == "on" ? Fusion::on : Fusion::off);
 }
 
 DType RunFlags::data_type() const { return precision == "f64" ? DType::f64 : DType::f32; }

@@ -25,12 +25,12 @@ struct Stopped : Error {  // exit status 128 + stop_signal()
 
 // What the flags of every subcommand say.
 struct RunFlags {
-  std::string device = "auto", isa = "auto", precision = "f32", graph = "auto";
+  std::string device = "auto", isa = "auto", precision = "f32", graph = "auto", fusion = "on";
   std::string asked_precision;  // by any of its flags
   int threads = 0;              // 0: all
   bool quiet = false;
 
-  void apply() const;       // sets this thread's device, precision, threads and instruction set
+  void apply() const;  // sets this thread's device, precision, threads, instruction set, fusion
   DType data_type() const;  // f32 or f64
   bool records_steps() const { return graph != "off"; }
   DType network_type() const;  // for Network::to: f32, f64 or bf16
@@ -38,8 +38,8 @@ struct RunFlags {
  private:
   bool use_cuda() const;
 };
-// --device, --threads, --isa, --precision, --graph, --quiet, the reference's names for them, and a
-// refusal of its flags that mean nothing here.
+// --device, --threads, --isa, --precision, --graph, --fusion, --quiet, the reference's names for
+// them, and a refusal of its flags that mean nothing here.
 void add_run_flags(Flags& flags, RunFlags& run);
 
 // Results on stdout unless --quiet; throws if they cannot be written.

@@ -176,7 +176,8 @@ Json settings_record(const ComparisonSettings& given, const RunFlags& run,
               {"amp", run.precision == "bf16"},
               {"amp_dtype", "bfloat16"},
               {"amp_dtype_effective", "bfloat16"},
-              {"tf32", run.precision == "tf32"}});
+              {"tf32", run.precision == "tf32"},
+              {"fusion", fusion() == Fusion::on}});
   return out;
 }
 

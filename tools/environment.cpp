@@ -90,6 +90,7 @@ Json environment(const RunFlags& run) {
       {"precision", run.precision},
       {"tf32", tf32() == Tf32::on},
       {"graph", run.records_steps()},
+      {"fusion", fusion() == Fusion::on},
       {"cuda_build", built == "disabled" ? Json() : Json(built)},
       {"driver", field("/proc/driver/nvidia/version", "NVRM version")},
       {"devices", devices()}};

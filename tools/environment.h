@@ -8,8 +8,8 @@ namespace sinew::tools {
 
 // timestamp (UTC), hostname, platform, version, commit, build {type, isa, static, gzip}, compiler,
 // processor, instruction_sets, isa and threads (of this thread), memory_total_bytes, device,
-// precision, tf32, graph (are steps recorded), cuda_build, driver, devices. What is not there is
-// null.
+// precision, tf32, graph (are steps recorded), fusion, cuda_build, driver, devices. What is not
+// there is null.
 nlohmann::ordered_json environment(const RunFlags& run);
 
 }  // namespace sinew::tools

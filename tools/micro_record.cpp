@@ -73,6 +73,7 @@ Json manifest_of(const MicroSettings& s, const RunFlags& run) {
           {"dtype", run.data_type() == DType::f64 ? "float64" : "float32"},
           {"precision", run.precision},
           {"graph", run.graph},
+          {"fusion", fusion() == Fusion::on},
           {"threads", threads()},
           {"isa", name(isa())},
           {"compute_mode", s.compute_mode},

@@ -135,6 +135,7 @@ void read_environment(const Value& of, Cell& cell) {
                             {"threads", "threads"},
                             {"isa", "instruction set"},
                             {"graph", "recorded steps"},
+                            {"fusion", "fused blocks"},
                             {"version", "sinew"},
                             {"commit", "commit"},
                             {"compiler", "compiler"},

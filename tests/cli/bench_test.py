@@ -91,7 +91,8 @@ class Bench(CliCase):
         self.assertGreater(len(ops), 50)
         names = " ".join(self.names())
         ops -= {"reshape", "cast", "max", "min", "pow"}  # nothing to time; under another name
-        for op in (*ops, "cast_bf16", "max_columns", "min_rows", "pow", "pow_number", "geo_linear"):
+        for op in (*ops, "cast_bf16", "max_columns", "min_rows", "pow", "pow_number", "geo_linear",
+                   "geo_blocks"):
             self.assertRegex(names, rf"\bop/{op}\b")
 
     def test_list_and_filter(self):
@@ -99,6 +100,10 @@ class Bench(CliCase):
         self.assertEqual(len(names), len(set(names)))
         self.assertEqual({name.split("/")[0] for name in names}, KINDS)
         for name in ("op/sin/forward", "op/sin/gradient", "op/geo_linear-64x64-k8-b8192/gradient",
+                     "op/geo_linear-16x16-k8-b256/input_gradient",
+                     "op/geo_linear-16x16-k8-b256/weight_gradient",
+                     "op/geo_blocks-16x16-d8-k8-b256/forward",
+                     "op/geo_blocks-64x64-d8-k8-b1024/gradient",
                      "op/adam_update", "module/GeoBlock/forward", "step/geo_sparse-8x8-d6-k8-b256",
                      "step/geo_sparse-16x16-d8-k8-b256", "step/geo_sparse-16x16-d8-k32-b256",
                      "step/geo_sparse-64x64-d8-k8-b1024", "step/dense_relu-16x16-d8-k8-b256"):
@@ -115,6 +120,7 @@ class Bench(CliCase):
 
     def test_costs_by_hand(self):
         x = 8 * 16  # elements of the block at tiny sizes
+        blocks = 2 * (1 + 2 * 48 + 6 * 16)
         expected = {"op/sin/forward": (2 * 4 * x, x), "op/sin/gradient": (5 * 4 * x, 3 * x),
                     "op/neg/gradient": (4 * 4 * x, 2 * x), "op/add/forward": (3 * 4 * x, x),
                     "op/mul/gradient": (4 * x * (3 + 1 + 2 + 2), 3 * x),
@@ -126,6 +132,17 @@ class Bench(CliCase):
                     "op/geo_linear-4x4-k3-b2/forward": (4 * (64 + 48 + 16 + 48), 2 * 32 * 3),
                     "op/geo_linear-4x4-k3-b2/gradient":
                         (4 * (64 + 48 + 16 + 48) + 4 * (32 + (32 + 48 + 16 + 48) + 96), 6 * 32 * 3),
+                    # and dy, weights, table and dx; dy, x, table and dw
+                    "op/geo_linear-4x4-k3-b2/input_gradient":
+                        (4 * (64 + 48 + 16 + 48) + 4 * (32 + 48 + 48 + 32), 4 * 32 * 3),
+                    "op/geo_linear-4x4-k3-b2/weight_gradient":
+                        (4 * (64 + 48 + 16 + 48) + 4 * (32 + 32 + 48 + 48), 4 * 32 * 3),
+                    # two blocks of alpha, two weights (16, 3) and six vectors; norm, fcs, sine, sum
+                    "op/geo_blocks-4x4-d2-k3-b2/forward":
+                        (4 * (64 + blocks + 48), 2 * 32 * (4 + 12 + 7 + 2)),
+                    "op/geo_blocks-4x4-d2-k3-b2/gradient":
+                        (4 * (64 + blocks + 48) + 4 * (32 + (32 + blocks + 48) + 32 + blocks),
+                         2 * 32 * (4 + 12 + 7 + 2 + 10 + 24 + 21 + 3)),
                     "op/adam_update": (7 * 4 * 64, 14 * 64), "op/clip_update": (2 * 4 * 64, 64),
                     "op/pack": (2 * 4 * 64, 0), "op/tally_update": (2 * 9 * 8 + 2 * 4, 8)}
         for name, (bytes_, operations) in expected.items():
@@ -162,7 +179,7 @@ class Bench(CliCase):
         isa = record["environment"]["isa"]
         self.assertEqual(record["settings"], {
             "device": "cpu", "threads": 1, "isa": isa, "precision": "f32", "replay": True,
-            "quick": True, "rounds": 4, "seconds": 1e-3})
+            "fusion": True, "quick": True, "rounds": 4, "seconds": 1e-3})
         for c in record["cases"]:
             rounds = c["rounds_ms"]
             self.assertEqual((len(rounds), sorted(rounds)), (4, rounds))

@@ -101,6 +101,17 @@ class Compare(CliCase):
         self.assertEqual(figures(self.compare("--graph", "off")), first)
         self.assertNotEqual(figures(self.compare("--seed", 1)), first)
 
+    def test_fusion_changes_the_roundings_of_geo_sparse_only(self):
+        fused, single = (self.compare("--shape", "4x4", "--depth", 2, "--epochs", 4, *args)
+                         for args in ((), ("--fusion", "off")))
+        for results, setting in ((fused, True), (single, False)):
+            self.assertIs(results["environment"]["fusion"], setting)
+            self.assertIs(results["manifest"]["fusion"], setting)
+        ours, theirs = figures(fused)[0], figures(single)[0]
+        self.assertEqual(ours[1:], theirs[1:])
+        self.assertNotEqual(ours[0], theirs[0])
+        self.assert_close(ours[0]["mse_test"], theirs[0]["mse_test"])
+
     def test_fresh_seed_makes_models_independent(self):
         def last(*args):
             return figures(self.compare(*args))[0][-1]
@@ -168,7 +179,7 @@ class Compare(CliCase):
                          ["manifest.json", "results.json", "summary.csv"])
         self.assertEqual(json.loads(self.read("out/manifest.json")), results["manifest"])
         for key in ("hostname", "processor", "build", "threads", "isa", "devices", "driver",
-                    "cuda_build", "tf32", "precision", "graph"):
+                    "cuda_build", "tf32", "precision", "graph", "fusion"):
             self.assertIn(key, results["environment"])
         text = self.read("out/summary.csv").decode()
         rows = list(csv.DictReader(io.StringIO(text)))

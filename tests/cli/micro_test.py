@@ -93,6 +93,7 @@ class Micro(CliCase):
             "shape": [4, 4], "features": 16, "k": 3, "pattern": "hash", "radius": 2,
             "wrap_mode": "wrap", "activation": "tanh", "norm": "layer", "batch_size": 2, "steps": 3,
             "warmup": 0, "device": "cpu", "dtype": "float32", "precision": "f32", "graph": "auto",
+            "fusion": True,
             "threads": 1, "isa": record["environment"]["isa"], "compute_mode": "gather",
             "compute_modes": ["gather"], "compute_modes_are_one_kernel": True, "ceilings": False,
             "seed": 7})

@@ -28,7 +28,8 @@ class Program(CliCase):
                 text = self.ok(name, "--help")
                 self.assertIn(f"Usage: sinew {name}", text)
                 self.assertIn(f"Example: sinew {name}", text)
-                flags = ("--device", "--threads", "--isa", "--precision", "--graph", "--quiet")
+                flags = ("--device", "--threads", "--isa", "--precision", "--graph", "--fusion",
+                         "--quiet")
                 for flag in flags if name != "report" else flags[-1:]:  # which computes nothing
                     self.assertIn(flag, text)
 
@@ -79,6 +80,7 @@ class Program(CliCase):
                    (("--tf32", "--amp"), "the precision is given as"),
                    (("--amp", "--precision", "f32"), "the precision is given as"),
                    (("--graph", "maybe"), "--graph"),
+                   (("--fusion", "auto"), "--fusion"), (("--fusion",), "--fusion"),
                    (("--compile",), "--graph records steps"),
                    (("--compile-backend",), "--graph records steps"),
                    (("--compile-mode",), "--graph records steps"),
@@ -94,7 +96,7 @@ class Program(CliCase):
             for args in (("--threads", "2"), ("--isa", "auto"), ("--device", "cpu"),
                          ("--device", "cpu"), ("--precision", "f64"), ("--dtype", "float64"),
                          ("--dtype", "float32"), ("--amp-dtype", "bfloat16"), ("--graph", "on"),
-                         ("--graph=off",)):
+                         ("--graph=off",), ("--fusion", "on"), ("--fusion=off",)):
                 with self.subTest(name, args=args):
                     self.ok(name, *call, *args)
 
@@ -130,7 +132,7 @@ class Program(CliCase):
 class Info(CliCase):
     KEYS = ["timestamp", "hostname", "platform", "version", "commit", "build", "compiler",
             "processor", "instruction_sets", "isa", "threads", "memory_total_bytes", "device",
-            "precision", "tf32", "graph", "cuda_build", "driver", "devices"]
+            "precision", "tf32", "graph", "fusion", "cuda_build", "driver", "devices"]
 
     def info(self, *args):
         return json.loads(self.ok("info", "--json", *args))
@@ -164,6 +166,10 @@ class Info(CliCase):
         self.assertEqual(self.info("--isa", "generic")["isa"], "generic")
         for level in {"avx2", "avx512"} - set(self.info()["instruction_sets"]):
             self.assert_one_line_error(["info", "--isa", level], says=level)
+
+    def test_fusion(self):
+        for args, fused in (((), True), (("--fusion", "on"), True), (("--fusion", "off"), False)):
+            self.assertIs(self.info(*args)["fusion"], fused)
 
     def test_text(self):
         lines = self.ok("info").splitlines()

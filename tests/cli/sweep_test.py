@@ -367,6 +367,7 @@ class Sweep(CliCase):
                            (["--epochs", "2"], "epochs: 1, now 2"),
                            (["--train-size", "33"], "train_size: 32, now 33"),
                            (["--pattern", "hash"], 'pattern: "local", now "hash"'),
+                           (["--fusion", "off"], "fusion: true, now false"),
                            (["--task", "sine"], 'task: "mixed", now "sine"'),
                            (["--norm", "none"], 'network.norm: "rms", now "none"'),
                            (["--net-seed", "3"], "network.seed: nothing, now 3"),
@@ -506,6 +507,25 @@ class Sweep(CliCase):
             shutil.rmtree(self.path("other"))
         self.quiet("--threads", 2, out="other")
         self.assertEqual({r["env_threads"] for r in self.rows("other")}, {"2"})
+
+    def test_fusion_reaches_every_cell(self):
+        """Cells run in threads of their own, and a thread's setting is its own."""
+        size = ["--shapes", "8x8", "--depths", 3, "--ks", 4, "--train-size", 64, "--epochs", 8]
+        self.quiet("--jobs", 2, *size)
+        for jobs in (1, 3):
+            self.quiet("--jobs", jobs, *size, "--fusion", "off", out=f"off{jobs}")
+        self.assertEqual(self.steady("off1"), self.steady("off3"))
+        for fused, single in zip(self.rows(), self.rows("off3"), strict=True):
+            for row, setting in ((fused, "true"), (single, "false")):
+                self.assertEqual((row["env_fusion"], row["manifest_fusion"]), (setting, setting))
+            figures = [[row[f"metrics_test_{name}"] for name in ("mse", "mae", "r2")] +
+                       [row["mse_train"]] for row in (fused, single)]
+            if fused["model"] != "geo_sparse":
+                self.assertEqual(*figures)
+                continue
+            self.assertNotEqual(*figures)
+            for a, b in zip(*figures):
+                self.assertAlmostEqual(float(a), float(b), delta=1e-5 * abs(float(a)))
 
     # --- failures ---
     # More elements than a task may have, which is found when the cell makes its data.

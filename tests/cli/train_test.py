@@ -98,6 +98,20 @@ class Train(CliCase):
         kinds = {t[0] for t in read_safetensors(self.path("run/model.safetensors")).values()}
         self.assertEqual(kinds, {"F32", "I64"})
 
+    def test_fusion_changes_the_roundings_only(self):
+        fused, weights = self.train("--depth", "3", epochs=5)
+        single, other = self.train("--depth", "3", "--fusion", "off", epochs=5)
+        self.assertIs(json.loads(self.read("run/env.json"))["fusion"], False)
+        self.assertNotEqual(other, weights)
+        for key, values in weights.items():
+            for a, b in zip(values, other[key], strict=True):
+                self.assertAlmostEqual(a, b, delta=1e-5)
+        for a, b in zip(fused, single, strict=True):
+            self.assertAlmostEqual(a["train_loss"], b["train_loss"], delta=1e-6)
+        again = self.train("--depth", "3", "--fusion", "on", "--threads", "2", epochs=5)[1]
+        self.assertEqual(again, weights)
+        self.assertIs(json.loads(self.read("run/env.json"))["fusion"], True)
+
     def test_one_step_of_each_optimizer(self):
         # One row, network y = w x + b: gradients 2 (y - t) x and 2 (y - t) by hand.
         w, b, x, t, lr = 0.5, 0.25, 2.0, 3.0, 0.1
@@ -401,7 +415,7 @@ class Train(CliCase):
                      ("--optimizer", "sgd", "--momentum", "-1"), ("--checkpoint-every", "0"),
                      ("--seed", "x"), ("--device", "gpu"), ("--device", "cpu", "--precision", "bf16"),
                      ("--threads", "0"), ("--isa", "sse9"), ("--graph", "maybe"),
-                     ("--compile",), ("--num-workers", "2"), ("--dtype", "float16"),
+                     ("--fusion", "auto"), ("--compile",), ("--num-workers", "2"), ("--dtype", "float16"),
                      ("--depth", "0"), ("--shape", "5x5"), ("--hidden-dim", "3"), ("--unknown",),
                      ("--epochs", "9223372036854775807"), ("--seed", "9223372036854775808"),
                      ("--seed", "18446744073709551615"), ("--betas", "0.1,0.2,0.3"),
@@ -540,7 +554,7 @@ class Train(CliCase):
             --gamma --loss --loss-beta --loss-delta --val-fraction --val-data --val-target
             --early-stopping --patience --scale-x --scale-y --shuffle --no-shuffle --clip-norm
             --on-nonfinite --checkpoint-every --resume --overwrite --init --out --device --threads
-            --isa --precision --graph --quiet --amp --tf32 --dtype""".split()
+            --isa --precision --graph --fusion --quiet --amp --tf32 --dtype""".split()
         for flag in flags:
             self.assertRegex(out, rf"{flag}[ ,=\n]")
         self.assertIn("Example: sinew train", out)
