@@ -22,10 +22,11 @@ LAYERS = ("base", "kernels", "tensor", "ops", "model", "users")
 BASE = {"error", "dtype", "shape", "device"}
 KERNEL_CORE = {"exec", "scalar", "philox", "hd", "parallel", "vec", "workers"}
 # Kernel code of a family, beside the signatures in x.h.
-KERNEL_SHARED = {"src/geo/tile.h", "src/geo/tile_cuda.h", "src/ops/convert.h"}
+KERNEL_SHARED = {"src/geo/blocks_cuda.h", "src/geo/tile.h", "src/geo/tile_cuda.h",
+                 "src/ops/convert.h", "src/ops/sine_cuda.h"}
 TEST_CORE = {"core/exec.h", "core/scalar.h", "core/philox.h",  # tests iterate over the scalar list
              "cuda/cuda.h", "cuda/cublaslt_api.h", "cuda/emulate/cublaslt.h",
-             "cuda/emulate/fiber.h", "geo/geo_linear.h"}
+             "cuda/emulate/fiber.h", "geo/geo_blocks.h", "geo/geo_linear.h"}
 CUDA = "src/cuda/"
 CUDA_RUNTIME = (CUDA + "cuda.h", CUDA + "emulate/")  # what declares the CUDA runtime
 TENSOR = {"tensor", "tape", "random", "step"}

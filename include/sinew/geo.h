@@ -120,7 +120,13 @@ struct GeoBlocksOptions {
 // function as that composition of ops, but for rounding, in one kernel each way: a tile of rows
 // passes through all blocks while it is in the cache. On the CPU, f32 or f64; differentiable to any
 // order. Memory for the backward: two or four times x per block.
+// On cuda, one kernel per block each way; x is f32 or bf16, all else, and what happens between a
+// block's x and its output, f32. Memory for the backward: x and an f32 per block.
 Tensor geo_blocks(const Tensor& x, const std::vector<GeoBlockOperands>& blocks,
                   const GeoBlocksOptions& options = {});
+
+// Whether geo_blocks takes blocks of n features with k inputs each on the thread's device: on cuda
+// 4 rows of two planes (n) lie in shared memory, and sums of all weights in the L2. Else it throws.
+bool geo_blocks_fit(int64_t n, int64_t k);
 
 }  // namespace sinew

@@ -1,6 +1,7 @@
 // A stack of blocks x + alpha keep fc2(act(fc1(norm(x)))), each way one kernel.
-// Saved: per block x and z = fc1's output, as tiles; where that stays small, act(z) and its slope
-// too. Gradients of parameters come as one vector per block. dalpha needs no pass over the rows:
+// Saved: per block x and z = fc1's output, as tiles; on the CPU, where that stays small, act(z) and
+// its slope too. Gradients of parameters come as one vector per block. dalpha needs no pass over
+// the rows:
 //     dalpha = sum of dL/dout keep fc2(..) = <w2, dw2 / alpha> + <b2, db2 / alpha>.
 // Higher orders: through the composed form.
 #include "geo/geo_blocks.h"
@@ -37,12 +38,16 @@ std::vector<GeoBlockOperands> blocks_of(const std::vector<Tensor>& t,
   return out;
 }
 
-Tensor activated(const Tensor& z, const GeoBlockOperands& b, const GeoBlocksOptions& o) {
+Tensor activated(const Tensor& z, const GeoBlockOperands& b, const GeoBlocksOptions& o,
+                 DType y_dtype) {
   switch (o.activation) {
     case BlockActivation::relu: return relu(z);
     case BlockActivation::tanh: return tanh(z);
-    default: return sine(z, b.amplitude, b.frequency, b.decay, b.phase, o.sine);
+    default: break;
   }
+  SineOptions narrowing = o.sine;
+  narrowing.y_dtype = y_dtype;
+  return sine(z, b.amplitude, b.frequency, b.decay, b.phase, narrowing);
 }
 
 Tensor composed(Tensor x, const std::vector<GeoBlockOperands>& blocks, const GeoBlocksOptions& o) {
@@ -50,7 +55,8 @@ Tensor composed(Tensor x, const std::vector<GeoBlockOperands>& blocks, const Geo
     const Tensor h = b.shift.defined()   ? layer_norm(x, b.scale, b.shift, o.eps)
                      : b.scale.defined() ? rms_norm(x, b.scale, o.eps)
                                          : x;
-    const Tensor y = activated(geo_linear(h, b.weight1, b.bias1, b.table), b, o);
+    const DType z = o.activation == BlockActivation::sine ? arithmetic(x.dtype()) : x.dtype();
+    const Tensor y = activated(geo_linear(h, b.weight1, b.bias1, b.table, z), b, o, x.dtype());
     Tensor branch = geo_linear(y, b.weight2, b.bias2, b.table);
     if (b.keep.defined()) {
       std::vector<int64_t> sizes(static_cast<size_t>(x.rank()), 1);
@@ -96,7 +102,6 @@ void check_block(const Tensor& x, const GeoBlockOperands& b, const GeoBlockOpera
 void check(const Tensor& x, const std::vector<GeoBlockOperands>& blocks,
            const GeoBlocksOptions& o) {
   require_real(op, x);
-  require(device() == Device::cpu, op, "needs the cpu");
   require(x.rank() >= 2, op, "x needs at least two axes " + x.shape().str());
   require(!o.sine.y_dtype, op, "the sine has a y_dtype");
   for (const Bounds& b : {o.sine.amplitude_bounds, o.sine.frequency_bounds, o.sine.decay_bounds})
@@ -106,6 +111,11 @@ void check(const Tensor& x, const std::vector<GeoBlockOperands>& blocks,
     require(blocks[0].table != nullptr, op, "no connectivity");
     check_block(x, b, blocks[0], o);
   }
+  if (blocks.empty()) return;
+  const int64_t n = x.dim(-1), k = blocks[0].table->k;
+  require(geo_blocks_fit(n, k), op,
+          "the gpu has no room for a tile of these blocks (n " + std::to_string(n) + ", k " +
+              std::to_string(k) + ")");
 }
 
 GeoBlockPointers pointers(const GeoBlockOperands& b, const SineOptions& o) {
@@ -122,6 +132,12 @@ GeoBlockPointers pointers(const GeoBlockOperands& b, const SineOptions& o) {
   p.sine = {pointer(b.amplitude),  pointer(b.frequency),      pointer(b.decay),
             pointer(b.phase),      bound(o.amplitude_bounds), bound(o.frequency_bounds),
             bound(o.decay_bounds), static_cast<int>(o.decay)};
+  p.k = b.table->k;
+  if (device() == Device::cuda) {
+    p.forward = geo_tables_on_gpu(*b.table, GeoDirection::forward);
+    p.reverse = geo_tables_on_gpu(*b.table, GeoDirection::reverse);
+    return p;
+  }
   p.table = b.table->table.data();
   p.reverse_start = b.table->reverse_start.data();
   p.reverse_edge = b.table->reverse_edge.data();
@@ -134,8 +150,33 @@ struct Stack {
   GeoBlocks args;
   std::vector<GeoBlockPointers> pointers;
   std::vector<SharedConnectivity> tables;
-  Tensor saved, stats, ready;
+  Tensor saved, stats, ready, inputs;
 };
+
+void make_memory(Stack& s, bool saves) {
+  GeoBlocks& a = s.args;
+  a.width = a.rows > 32 ? 64 : 32;
+  a.tiles = (a.rows + a.width - 1) / a.width;
+  const int64_t plane = a.n * a.width, of_all = a.tiles * a.count * plane;
+  a.keeps_values = saves && 4 * of_all * size_of(a.dtype) <= values_limit;
+  s.ready = Tensor({a.count, geo_ready(a.n, a.k)}, a.dtype);
+  if (!saves) return;
+  s.saved = Tensor({(a.keeps_values ? 4 : 2) * of_all}, a.dtype);
+  s.stats = Tensor({a.tiles * a.count * 2 * a.width}, a.dtype);
+}
+
+void make_gpu_memory(Stack& s, bool saves) {
+  GeoBlocks& a = s.args;
+  a.width = geo_blocks_width(a.rows, a.n);
+  a.tiles = (a.rows + a.width - 1) / a.width;
+  for (const GeoBlockPointers& b : s.pointers)
+    a.entries = std::max<int64_t>({a.entries, b.forward.all_entries, b.reverse.all_entries});
+  s.ready = Tensor({a.count, geo_blocks_ready(a.n, a.entries)}, DType::f32);
+  if (!saves) return;
+  s.saved = Tensor({a.count * a.tiles * a.width * a.n}, DType::f32);
+  s.stats = Tensor({a.count * a.tiles * 2 * a.width}, DType::f32);
+  s.inputs = Tensor({(a.count - 1) * a.rows * a.n}, a.dtype);
+}
 
 std::shared_ptr<Stack> make_stack(const Tensor& x, const std::vector<GeoBlockOperands>& blocks,
                                   const GeoBlocksOptions& o, bool saves) {
@@ -157,21 +198,16 @@ std::shared_ptr<Stack> make_stack(const Tensor& x, const std::vector<GeoBlockOpe
   a.k = blocks[0].table->k;
   a.rows = x.numel() / a.n;
   a.rows_per_keep = x.dim(0) == 0 ? 1 : a.rows / x.dim(0);
-  a.width = a.rows > 32 ? 64 : 32;
-  a.tiles = (a.rows + a.width - 1) / a.width;
-  const int64_t plane = a.n * a.width, of_all = a.tiles * a.count * plane;
-  a.keeps_values = saves && 4 * of_all * size_of(a.dtype) <= values_limit;
-  s->ready = Tensor({a.count, geo_ready(a.n, a.k)}, a.dtype);
+  (device() == Device::cuda ? make_gpu_memory : make_memory)(*s, saves);
   a.ready = pointer(s->ready);
-  if (!saves) return s;
-  s->saved = Tensor({(a.keeps_values ? 4 : 2) * of_all}, a.dtype);
-  s->stats = Tensor({a.tiles * a.count * 2 * a.width}, a.dtype);
   a.saved = pointer(s->saved);
   a.stats = pointer(s->stats);
+  a.inputs = pointer(s->inputs);
   return s;
 }
 
 Tensor scratch_of(const GeoBlocks& a) {
+  if (device() == Device::cuda) return {};
   const int64_t threads = std::min<int64_t>(context().threads, a.tiles);
   return Tensor({threads * geo_scratch_planes * a.n * a.width}, a.dtype);
 }
@@ -182,18 +218,24 @@ void backward(const std::shared_ptr<Stack>& stack, const std::vector<Tensor>& in
   args.stack = stack->args;
   const GeoBlocks& a = args.stack;
   const GeoBlockGradients where = geo_block_gradients(a.n, a.k);
-  args.parts = std::clamp<int64_t>(a.tiles, 1, most_parts);
-  const Tensor d({a.count, where.size}, a.dtype), scratch = scratch_of(a);
-  const Tensor partial({args.parts * a.count * where.size}, a.dtype);
+  const bool on_gpu = device() == Device::cuda;
+  args.parts =
+      on_gpu ? geo_blocks_slices(a.tiles, a.n, a.k) : std::clamp<int64_t>(a.tiles, 1, most_parts);
+  const int64_t sums =
+      on_gpu ? args.parts * geo_blocks_sums(a.n, a.entries) + a.count * (a.n * a.k + a.n)
+             : args.parts * a.count * where.size;
+  const DType type = arithmetic(a.dtype);
+  const Tensor d({a.count, where.size}, type), scratch = scratch_of(a), partial({sums}, type);
   Tensor dx0;
-  if (dx.needs(0)) dx0 = Tensor(dy.shape(), a.dtype);
+  if (dx.needs(0) || on_gpu) dx0 = Tensor(dy.shape(), a.dtype);
+  args.x = pointer(inputs[0]);
   args.dy = pointer(dy);
   args.dx = pointer(dx0);
   args.d = pointer(d);
   args.partial = pointer(partial);
   args.stack.scratch = pointer(scratch);
   on(d, [args, stack](auto& device) { geo_blocks_backward(device, args); });
-  if (dx0.defined()) dx.add(0, dx0);
+  if (dx.needs(0)) dx.add(0, dx0);
   const int64_t at[tensors_per_block] = {where.w1,
                                          where.b1,
                                          where.w2,
@@ -214,6 +256,10 @@ void backward(const std::shared_ptr<Stack>& stack, const std::vector<Tensor>& in
 }
 
 }  // namespace
+
+bool geo_blocks_fit(int64_t n, int64_t k) {
+  return device() != Device::cuda || geo_blocks_fit(n, k, cuda_info().shared_memory);
+}
 
 Tensor geo_blocks(const Tensor& x, const std::vector<GeoBlockOperands>& blocks,
                   const GeoBlocksOptions& options) {

@@ -74,6 +74,7 @@ struct GeoSide {
   int32_t chunk, window, entries;  // as in GeoSizes
   int32_t most_shared;
   int32_t stride;         // as geo_stride says
+  int32_t all_entries;    // of source and edge, fillers among them
   const int32_t* chunks;  // (chunks, 4): first source, sources, first entry, entries
   const int32_t* start;   // (targets)
   const int32_t* degree;  // (targets)

@@ -92,30 +92,14 @@ __global__ void __launch_bounds__(512, tiled ? 2 : 1) weights_kernel(Weights<X, 
   if (a.bias_sums && first == 0 && count > 0) a.bias_sums[blockIdx.y * a.slice + o] = bias;
 }
 
-constexpr int sum_warps = 8;
-
-// dw[o, j] = sum over the slices of sums[slice][j][o], and db[o] of sums[slice][k][o]: each warp
-// adds every eighth slice, then these eight in order. Lanes run along the outputs.
-struct AddSlices {
-  const float* sums;
+struct StoreWeights {  // dw[o, j] from edge by edge, then db
   float *dw, *db;
-  int64_t slices, slice, n_out, k;
+  int64_t n_out, k;
+  __device__ void operator()(int64_t i, float sum) const {
+    const int64_t j = i / n_out, o = i % n_out;
+    (j == k ? db[o] : dw[o * k + j]) = sum;
+  }
 };
-__global__ void __launch_bounds__(32 * sum_warps) add_slices_kernel(AddSlices a) {
-  __shared__ float of_warp[sum_warps][32];
-  const int64_t i = int64_t{blockIdx.x} * 32 + threadIdx.x;
-  const bool is = i < a.slice;
-  float sum = 0;
-#pragma unroll 4
-  for (int64_t s = threadIdx.y; s < a.slices; s += sum_warps)
-    if (is) sum += a.sums[s * a.slice + i];
-  of_warp[threadIdx.y][threadIdx.x] = sum;
-  __syncthreads();
-  if (threadIdx.y > 0 || !is) return;
-  for (int warp = 1; warp < sum_warps; ++warp) sum += of_warp[warp][threadIdx.x];
-  const int64_t j = i / a.n_out, o = i % a.n_out;
-  (j == a.k ? a.db[o] : a.dw[o * a.k + j]) = sum;
-}
 
 template <bool tiled, class X, class D>
 void weights_with(const Cuda& device, const Weights<X, D>& a, const GeoSlices& slices) {
@@ -160,8 +144,7 @@ void weights_types(const Cuda& device, const GeoWeightArgs& args) {
   else
     weights_with<false>(device, a, slices);
   if (slices.count > 1)
-    launch(add_slices_kernel, static_cast<unsigned>((slice + 31) / 32), dim3(32, sum_warps), 0,
-           stream_of(device), AddSlices{a.sums, dw, db, slices.count, slice, n_out, k});
+    add_slices(device, a.sums, slices.count, slice, StoreWeights{dw, db, n_out, k});
 }
 
 }  // namespace

@@ -143,6 +143,7 @@ std::shared_ptr<const GeoTables> uploaded(const Connectivity& c) {
     plan.entries = static_cast<int32_t>(side.sizes.entries);
     plan.most_shared = static_cast<int32_t>(side.sizes.most_shared);
     plan.stride = static_cast<int32_t>(geo_stride(side.sizes));
+    plan.all_entries = static_cast<int32_t>(side.edge.size());
     for (const auto* part : {&side.chunks, &side.start, &side.degree, &side.source, &side.edge})
       tables->parts[d].push_back(Tensor::from(*part, {static_cast<int64_t>(part->size())}));
   }

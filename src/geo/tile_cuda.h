@@ -104,5 +104,32 @@ void allow_shared(void (*kernel)(P...), int64_t bytes, int64_t most) {
                "geo_linear: shared memory");
 }
 
+constexpr int sum_warps = 8;
+
+// finish(i, sum over s of sums[s * slice + i]): each warp adds every eighth of the slices, then
+// these eight in order.
+template <class F>
+__global__ void __launch_bounds__(32 * sum_warps)
+    add_slices_kernel(const float* sums, int64_t slices, int64_t slice, F finish) {
+  __shared__ float of_warp[sum_warps][32];
+  const int64_t i = int64_t{blockIdx.x} * 32 + threadIdx.x;
+  const bool is = i < slice;
+  float sum = 0;
+#pragma unroll 4
+  for (int64_t s = threadIdx.y; s < slices; s += sum_warps)
+    if (is) sum += sums[s * slice + i];
+  of_warp[threadIdx.y][threadIdx.x] = sum;
+  __syncthreads();
+  if (threadIdx.y > 0 || !is) return;
+  for (int warp = 1; warp < sum_warps; ++warp) sum += of_warp[warp][threadIdx.x];
+  finish(i, sum);
+}
+template <class F>
+void add_slices(const Cuda& device, const float* sums, int64_t slices, int64_t slice,
+                const F& finish) {
+  launch(add_slices_kernel<F>, static_cast<unsigned>((slice + 31) / 32), dim3(32, sum_warps), 0,
+         stream_of(device), sums, slices, slice, finish);
+}
+
 }  // namespace
 }  // namespace sinew

@@ -61,14 +61,15 @@ GeoBlocksOptions fused_options(const GeoBlock& block) {
 }
 
 bool can_fuse(std::span<const GeoBlock> blocks) {
-  if (fusion() == Fusion::off || device() != Device::cpu) return false;
+  if (fusion() == Fusion::off) return false;
   return std::all_of(blocks.begin(), blocks.end(), [&](const GeoBlock& block) {
     const GeoBlock& first = blocks[0];
     const auto* plain = dynamic_cast<const PlainActivation*>(block.act.get());
     const SineActivation* sine = sine_of(block);
     const bool alike = typeid(*block.act) == typeid(*first.act) &&
                        block.norm.kind == first.norm.kind &&
-                       block.fc1.table->k == first.fc1.table->k;
+                       block.fc1.table->k == first.fc1.table->k &&
+                       geo_blocks_fit(block.fc1.table->n_out, block.fc1.table->k);
     return alike && (sine    ? sine->config.feature_dim == -1
                      : plain ? plain->kind != ActivationKind::gelu
                              : false);
@@ -91,7 +92,7 @@ GeoBlockOperands operands_of(const GeoBlock& block, const Tensor& x, Mode mode) 
     out.phase = sine->phase;
   }
   if (drops_path(block, mode))
-    out.keep = sinew::drop_path(Tensor::full({x.dim(0)}, 1, x.dtype()), block.drop_path);
+    out.keep = sinew::drop_path(Tensor::full({x.dim(0)}, 1, block.alpha.dtype()), block.drop_path);
   out.table = block.fc1.table;
   return out;
 }

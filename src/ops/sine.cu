@@ -3,49 +3,19 @@
 // First the parameters are made from the raw ones, one thread per column. The backward's parameter
 // gradients are summed over fixed chunks of rows, a block's threads first, then over the chunks.
 // sincosf reduces its argument exactly, also where it is huge.
-#include "ops/sine.h"
+#include "ops/sine_cuda.h"
 
-#include "core/scalar.h"
 #include "cuda/rows.h"
 
 namespace sinew {
 namespace {
 
-constexpr double frequency_floor = 1e-6;
-
-__device__ __forceinline__ float effective_value(const void* raw, int64_t i, double floor,
-                                                 SineBound bound) {
-  const float v = Softplus::f(static_cast<const float*>(raw)[i], {}) + static_cast<float>(floor);
-  const float low = static_cast<float>(bound.low), high = static_cast<float>(bound.high);
-  return v < low ? low : v > high ? high : v;
-}
-__device__ __forceinline__ float raw_slope(const void* raw, int64_t i, double floor,
-                                           SineBound bound) {  // d effective / d raw
-  const float x = static_cast<const float*>(raw)[i];
-  const float v = Softplus::f(x, {}) + static_cast<float>(floor);
-  const bool outside = v < static_cast<float>(bound.low) || v > static_cast<float>(bound.high);
-  return outside ? 0.0f : Softplus::d(x, {});
-}
-
 struct Prepare {
   SineParameters raw;
   float* effective;
   int64_t n;
-  __device__ void operator()(int64_t i) const {
-    effective[i] = effective_value(raw.amplitude, i, 0, raw.amplitude_bound);
-    effective[n + i] = effective_value(raw.frequency, i, frequency_floor, raw.frequency_bound);
-    effective[2 * n + i] = effective_value(raw.decay, i, 0, raw.decay_bound);
-    effective[3 * n + i] = raw.phase ? static_cast<const float*>(raw.phase)[i] : 0;
-  }
+  __device__ void operator()(int64_t i) const { make_effective(raw, i, n, effective); }
 };
-
-__device__ __forceinline__ float decay_argument(int mode, float z) {
-  return mode == 0 ? fabsf(z) : mode == 1 && z > 0 ? z : 0;
-}
-__device__ __forceinline__ float decay_slope(int mode, float z) {
-  if (mode == 2) return 0;
-  return z > 0 ? 1 : mode == 0 && z < 0 ? -1 : 0;
-}
 
 // Rows [first, end) of one column, in steps of the tile's lanes; none outside.
 struct Place {
@@ -146,14 +116,8 @@ struct Finish {
   SineBackwardArgs a;
   __device__ void operator()(int64_t at, float sum) const {
     const int64_t k = at / a.n, i = at % a.n;
-    const float amplitude = static_cast<const float*>(a.effective)[i];
-    if (k == 0)
-      sum = amplitude == 0
-                ? 0
-                : sum / amplitude * raw_slope(a.raw.amplitude, i, 0, a.raw.amplitude_bound);
-    if (k == 1) sum *= raw_slope(a.raw.frequency, i, frequency_floor, a.raw.frequency_bound);
-    if (k == 2) sum *= raw_slope(a.raw.decay, i, 0, a.raw.decay_bound);
-    static_cast<float*>(a.d_raw)[at] = sum;
+    static_cast<float*>(a.d_raw)[at] =
+        raw_gradient(a.raw, static_cast<int>(k), i, static_cast<const float*>(a.effective), sum);
   }
 };
 

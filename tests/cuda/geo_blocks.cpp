@@ -1,0 +1,245 @@
+// The fused residual blocks on the GPU against the CPU in f64: norms, activations, options, sizes,
+// tables, and how a network comes to them.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "cuda/any_order.h"
+#include "cuda/gradient.h"
+#include "cuda/parity.h"
+#include "geo/geo_blocks.h"
+#include "sinew/error.h"
+#include "sinew/geo.h"
+#include "sinew/nn.h"
+#include "sinew/ops.h"
+#include "sinew/step.h"
+#include "sinew/tape.h"
+
+using namespace sinew;
+using namespace sinew::test;
+
+namespace {
+
+enum class Parts : uint8_t { all, none };  // biases, phase and keep
+
+struct Case {
+  BlockNorm norm = BlockNorm::rms;
+  GeoBlocksOptions options = {};
+  Parts parts = Parts::all;
+  std::vector<SharedConnectivity> tables;  // one per block
+  Shape x;
+};
+
+SharedConnectivity grid(int64_t h, int64_t w, int64_t k, Pattern pattern, int64_t seed = 3) {
+  ConnectivityOptions options;
+  options.shape = {h, w};
+  options.k = k;
+  options.pattern = pattern;
+  options.seed = seed;
+  return make_connectivity(options);
+}
+
+// x, then what each block has: weights, biases, raw vectors, scale, shift, alpha.
+std::vector<Input> inputs_of(const Case& c) {
+  std::vector<Input> in{{c.x}};
+  const auto add = [&](const Shape& shape, double low, double high) {
+    in.push_back({shape, Role::parameter, low, high});
+  };
+  for (const SharedConnectivity& table : c.tables) {
+    const int64_t n = table->n_out;
+    for (int j = 0; j < 2; ++j) add({n, table->k}, -0.6, 0.6);
+    for (int j = 0; c.parts == Parts::all && j < 2; ++j) add({n}, -1, 1);
+    if (c.options.activation == BlockActivation::sine)
+      for (int j = 0; j < (c.parts == Parts::all ? 4 : 3); ++j) add({n}, -1, 1);
+    if (c.norm != BlockNorm::none) add({n}, 0.5, 1.5);
+    if (c.norm == BlockNorm::layer) add({n}, -1, 1);
+    add({1}, 0.3, 0.9);
+  }
+  return in;
+}
+
+std::vector<GeoBlockOperands> blocks_of(const Case& c, const std::vector<Tensor>& in) {
+  std::vector<GeoBlockOperands> blocks;
+  size_t at = 1;
+  for (const SharedConnectivity& table : c.tables) {
+    GeoBlockOperands b;
+    b.table = table;
+    b.weight1 = in[at++];
+    b.weight2 = in[at++];
+    if (c.parts == Parts::all) b.bias1 = in[at++], b.bias2 = in[at++];
+    if (c.options.activation == BlockActivation::sine) {
+      b.amplitude = in[at++], b.frequency = in[at++], b.decay = in[at++];
+      if (c.parts == Parts::all) b.phase = in[at++];
+    }
+    if (c.norm != BlockNorm::none) b.scale = in[at++];
+    if (c.norm == BlockNorm::layer) b.shift = in[at++];
+    b.alpha = in[at++];
+    if (c.parts == Parts::all) {
+      std::vector<float> keep;
+      for (int64_t r = 0; r < c.x[0]; ++r) keep.push_back((r + blocks.size()) % 3 == 1 ? 0 : 1.5f);
+      b.keep = cast(Tensor::from(keep, {c.x[0]}), b.alpha.dtype());
+    }
+    blocks.push_back(b);
+  }
+  return blocks;
+}
+
+Parity parity(const Case& c) {
+  Parity p;
+  p.inputs = inputs_of(c);
+  const auto count = static_cast<double>(c.tables.size());
+  // dalpha sums over all elements. A block: norm 6, the sine 26 (tests/cuda/sine.cpp), products,
+  // biases and the residual 8; as many again on the way back. To bf16 its output and its gradient.
+  p.length = std::max(c.x.numel(), c.tables[0]->k);
+  p.ulps = 80 * count;
+  p.roundings = 2 * count;
+  p.f = [c](const std::vector<Tensor>& in) {
+    return geo_blocks(in[0], blocks_of(c, in), c.options);
+  };
+  return p;
+}
+
+GeoBlocksOptions with(BlockActivation activation, Decay decay = Decay::abs) {
+  GeoBlocksOptions options;
+  options.activation = activation;
+  options.sine.decay = decay;
+  return options;
+}
+
+std::vector<GeoBlocksOptions> activations() {
+  GeoBlocksOptions bounded = with(BlockActivation::sine);
+  bounded.sine.amplitude_bounds = {0.6, 1.1};
+  bounded.sine.frequency_bounds = {0.5, 1.0};
+  bounded.sine.decay_bounds = {0.4, 0.9};
+  return {with(BlockActivation::sine),
+          with(BlockActivation::sine, Decay::relu),
+          with(BlockActivation::sine, Decay::none),
+          bounded,
+          with(BlockActivation::relu),
+          with(BlockActivation::tanh)};
+}
+
+// y and all gradients on the GPU.
+std::vector<float> bits(const Case& c, DType dtype) {
+  Tape tape;
+  std::vector<Tensor> leaves;
+  uint32_t seed = 1;
+  for (const Input& input : inputs_of(c)) {
+    TorchGenerator generator(seed++);
+    std::vector<float> values(static_cast<size_t>(input.shape.numel()));
+    for (float& v : values)
+      v = generator.uniform(static_cast<float>(input.low), static_cast<float>(input.high));
+    leaves.push_back(Tensor::from(values, input.shape));
+    tape.watch(leaves.back());
+  }
+  std::vector<Tensor> in = leaves;
+  in[0] = cast(in[0], dtype);
+  const Tensor y = geo_blocks(in[0], blocks_of(c, in), c.options);
+  GradientOptions options;
+  options.cotangent = y.detach();
+  std::vector<float> all = cast(y, DType::f32).host<float>();
+  for (const Tensor& g : tape.gradients(y, leaves, options))
+    for (const float v : g.host<float>()) all.push_back(v);
+  return all;
+}
+
+std::string error(const std::function<void()>& f) {
+  try {
+    f();
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "";
+}
+
+}  // namespace
+
+TEST_CASE("cuda geo_blocks: shared memory, tiles and slices follow from the shapes") {
+  const int64_t most = 227 * 1024;
+  CHECK(geo_blocks_fit(4096, 8, most));  // 128 KiB and 132 x 278 KB
+  CHECK(!geo_blocks_fit(4096, 10, most));
+  CHECK(geo_blocks_fit(7200, 1, most));
+  CHECK(!geo_blocks_fit(7201, 1, most));
+  CHECK(!geo_blocks_fit(4096, 8, 100 * 1024));
+  CHECK(geo_blocks_width(2112, 1568) == 8);
+  CHECK(geo_blocks_width(2111, 1568) == 4);
+  CHECK(geo_blocks_width(2112, 1569) == 4);
+  CHECK(geo_blocks_slices(0, 64, 8) == 0);
+  CHECK(geo_blocks_slices(131, 64, 8) == 131);
+  CHECK(geo_blocks_slices(528, 64, 8) == 132);
+  CHECK(geo_blocks_slices(1024, 64, 8) == 256);
+  CHECK(geo_blocks_slices(100000, 64, 8) == 528);
+  CHECK(geo_blocks_slices(100000, 4096, 8) == 145);  // as many as fit
+}
+
+TEST_CASE("cuda geo_blocks: every norm and activation, with and without biases, phase and keep") {
+  const auto table = grid(3, 3, 4, Pattern::hash);
+  for (const BlockNorm norm : {BlockNorm::none, BlockNorm::rms, BlockNorm::layer})
+    for (const GeoBlocksOptions& options : activations())
+      for (const Parts parts : {Parts::all, Parts::none})
+        check_parity("norm " + std::to_string(static_cast<int>(norm)) + ", activation " +
+                         std::to_string(static_cast<int>(options.activation)),
+                     parity({norm, options, parts, {table}, {5, 9}}));
+}
+
+TEST_CASE("cuda geo_blocks: sizes and tables") {
+  const auto check = [](const std::string& name, const SharedConnectivity& table, const Shape& x,
+                        BlockNorm norm = BlockNorm::layer) {
+    check_parity(name + " " + x.str(), parity({norm, {}, Parts::all, {table}, x}));
+  };
+  for (const int64_t rows : {0, 1, 31, 33})
+    check("local", grid(5, 7, 8, Pattern::local), {rows, 35});
+  check("one edge", grid(1, 33, 1, Pattern::local), {4, 33});
+  check("many edges", grid(4, 8, 40, Pattern::random), {3, 32});
+  check("one cell", grid(1, 1, 3, Pattern::local), {6, 1}, BlockNorm::rms);
+  check("three axes", grid(2, 3, 3, Pattern::hash), {3, 5, 6});
+  check("more features than threads", grid(33, 32, 3, Pattern::local), {5, 33 * 32});
+  std::vector<int32_t> hub;  // all read input 5
+  for (int32_t o = 0; o < 600; ++o) hub.insert(hub.end(), {5, o});
+  const auto table = make_connectivity(600, 600, 2, hub);
+  {
+    const OnDevice cuda(Device::cuda);
+    CHECK(geo_tables_on_gpu(*table, GeoDirection::reverse).stride == 1);
+  }
+  check("hub", table, {2, 600});
+}
+
+TEST_CASE("cuda geo_blocks: several blocks") {
+  std::vector<SharedConnectivity> tables;
+  for (int64_t i = 0; i < 9; ++i) tables.push_back(grid(2, 3, 3, Pattern::hash, i));
+  check_parity("nine", parity({BlockNorm::rms, {}, Parts::none, tables, {5, 6}}));
+  tables.resize(2);
+  for (const BlockNorm norm : {BlockNorm::none, BlockNorm::layer})
+    check_parity("two", parity({norm, {}, Parts::all, tables, {5, 6}}));
+}
+
+TEST_CASE("cuda geo_blocks: several tiles in a slice, of 4 rows and of 8") {
+  for (const int64_t rows : {535, 2114})
+    check_parity(
+        "tiles",
+        parity({BlockNorm::layer, {}, Parts::all, {grid(1, 3, 2, Pattern::local)}, {rows, 3}}));
+}
+
+TEST_CASE("cuda geo_blocks: second order, by the composed form") {
+  const Case c{BlockNorm::layer, {}, Parts::all, {grid(2, 2, 2, Pattern::hash)}, {3, 4}};
+  for (const size_t which : {0, 1, 5}) {
+    Parity p = parity(c);
+    p.ulps *= 3;
+    p.roundings *= 3;
+    p.f = [f = p.f, which](const std::vector<Tensor>& in) { return first_gradient(f, in, which); };
+    check_parity("gradient", p);
+  }
+}
+
+TEST_CASE("cuda geo_blocks: the same bits in any order of threads, and in a replayed step") {
+  const std::vector<SharedConnectivity> tables{grid(3, 4, 3, Pattern::hash),
+                                               grid(3, 4, 3, Pattern::local)};
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    const Case c{BlockNorm::layer, {}, Parts::all, tables, {7, 12}};
+    check_any_order([&] { return bits(c, dtype); });
+  }
+  check_any_order([&] {  // several tiles in a slice
+    return bits({BlockNorm::rms, {}, Parts::all, {grid(1, 2, 2, Pattern::local)}, {535, 2}},
+                DType::f32);
+  });
+}
