@@ -257,6 +257,7 @@ void through_rows(const Cuda& device, const GeoBlocksBackward& args, int64_t i, 
                           static_cast<const uint4*>(a.saved) + i * a.tiles * a.width / 4 * a.n,
                           static_cast<const float*>(a.stats) + i * a.tiles * 2 * a.width,
                           static_cast<float*>(args.partial),
+                          geo_blocks_sums(a.n, a.blocks[i].reverse.all_entries),
                           a.tiles};
   by_width(a, [&](auto count, const BlockLaunch& how) {
     const auto kernel = rows_kernel<decltype(count)::value, X>;
