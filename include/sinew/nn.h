@@ -298,8 +298,8 @@ struct GeoBlock {
   GeoLinear fc2;
   double drop_path;
 };
-// x through the blocks: fused into geo_blocks on the CPU unless fusion() is off, where activations
-// are sines along the last axis, relu or tanh and the blocks are alike.
+// x through the blocks: fused into geo_blocks unless fusion() is off, where activations are sines
+// along the last axis, relu or tanh, the blocks are alike and geo_blocks_fit.
 Tensor through_blocks(const Tensor& x, std::span<const GeoBlock> blocks, Mode mode);
 
 // `depth` blocks on n = H * W features, then a dense head. Block i has the table seed and mixed
