@@ -1,9 +1,8 @@
-// For the .cu files of the residual blocks: what forward and backward share. A block of threads
-// has a tile of 4 or 8 rows; a plane holds 4 rows of each feature, 16 bytes in f32, so that an edge
-// is one 16-byte read and 4 multiply-adds per plane. A thread has the features threadIdx.x, +
-// blockDim.x, ... Order of sums: fixed by the shape.
+// For the .cu files of the residual blocks, after geo_blocks.h: what forward and backward share. A
+// block of threads has a tile of 4 or 8 rows; a plane holds 4 rows of each feature, 16 bytes in
+// f32, so that an edge is one 16-byte read and 4 multiply-adds per plane. A thread has the features
+// threadIdx.x, + blockDim.x, ... Order of sums: fixed by the shape.
 #pragma once
-#include "geo/geo_blocks.h"
 #include "geo/tile_cuda.h"
 #include "ops/sine_cuda.h"
 

@@ -4,6 +4,8 @@
 // dz r of all features lie in shared memory, so that one read of a neighbour's rows serves the
 // input gradient and the edge's weight gradient. Each sum over a slice has one thread that adds to
 // it, tile after tile; y and its slope come from z again.
+#include "geo/geo_blocks.h"
+
 #include "geo/blocks_cuda.h"
 
 namespace sinew {

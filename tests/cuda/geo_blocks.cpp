@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "cuda/any_order.h"
 #include "cuda/gradient.h"
@@ -233,6 +234,11 @@ TEST_CASE("cuda geo_blocks: sizes and tables") {
   check("one cell", grid(1, 1, 3, Pattern::local), {6, 1}, BlockNorm::rms);
   check("three axes", grid(2, 3, 3, Pattern::hash), {3, 5, 6});
   check("more features than threads", grid(33, 32, 3, Pattern::local), {5, 33 * 32});
+  GeoBlocksOptions no_eps;  // 1 / sqrt(0) in the tile's rows beyond the last
+  no_eps.eps = 0;
+  check_parity(
+      "eps 0",
+      parity({BlockNorm::rms, no_eps, Parts::none, {grid(2, 3, 3, Pattern::hash)}, {5, 6}}));
   std::vector<int32_t> hub;  // all read input 5
   for (int32_t o = 0; o < 600; ++o) hub.insert(hub.end(), {5, o});
   const auto table = make_connectivity(600, 600, 2, hub);
@@ -297,6 +303,36 @@ TEST_CASE("cuda geo_blocks: a network's steps, eager and replayed, fused and by 
       for (int call = 0; call < 4; ++call) calls.push_back(eager.eager_values(x));
       CHECK(steps == calls);
       CHECK(steps[2] != steps[3]);  // other masks
+    }
+}
+
+TEST_CASE("cuda geo_blocks: a network's fused blocks are those of single ops, in fewer kernels") {
+  const OnDevice cuda(Device::cuda);
+  const Tensor x = drawn({6, 12});
+  for (const char* activation : {"psann", "relu"})
+    for (const DType dtype : {DType::f32, DType::bf16}) {
+      Trained fused(network(activation), dtype), single(network(activation), dtype);
+      seed_masks(7);
+      fused.step_values(x);
+      const auto got = fused.step_values(x);
+      set_fusion(Fusion::off);
+      seed_masks(7);
+      single.step_values(x);
+      const auto expected = single.step_values(x);
+      set_fusion(Fusion::on);
+      CHECK(fused.step.recorded() < single.step.recorded());
+      // as in parity(), of three blocks and for the errors of both
+      double allowed = 2 * (3 * 80 + 4 * std::sqrt(72)) * 0x1p-24;
+      if (dtype == DType::bf16) allowed += 2 * 3 * 2 * 0x1p-8;
+      for (size_t t = 0; t < got.size(); ++t) {
+        double largest = 0, worst = 0;
+        for (size_t i = 0; i < got[t].size(); ++i) {
+          largest = std::max<double>(largest, std::abs(expected[t][i]));
+          worst = std::max<double>(worst, std::abs(got[t][i] - expected[t][i]));
+        }
+        CAPTURE(t);
+        CHECK(worst <= allowed * largest);
+      }
     }
 }
 
