@@ -146,6 +146,13 @@ void Scheduler::reset_fibers() {
   }
 }
 
+void Scheduler::drop_fibers() {
+  constexpr size_t kept = 512;
+  if (fibers.size() <= kept) return;
+  fibers.resize(kept);
+  reset_fibers();
+}
+
 // Null without memory for its stack.
 Fiber* Scheduler::take_fiber() {
   if (idle.empty()) {

@@ -77,7 +77,10 @@ std::string Scheduler::run_grid(const Kernel& launched) {
                      static_cast<unsigned>(block / plane)};
     run_block();
   }
-  if (!failure.why) return {};
+  if (!failure.why) {
+    drop_fibers();
+    return {};
+  }
   std::string fact = "block " + text(indices.block) + ": ";
   for (const Thread* t : failure.threads)
     if (t) fact += text(*t) + ", ";

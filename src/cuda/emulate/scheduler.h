@@ -69,6 +69,7 @@ struct Scheduler {
   void thread_main();
   Fiber* take_fiber();
   void reset_fibers();  // after a failure
+  void drop_fibers();   // those that only the largest blocks need
   void open_shared();
   void run_block();
   std::string run_grid(const Kernel& launched);
