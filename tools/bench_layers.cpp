@@ -16,7 +16,7 @@ class Layers : public OpCases {
     rows_of_features();
     losses();
     sparse();
-    if (device() == Device::cpu) blocks_in_one();
+    blocks_in_one();
   }
 
  private:

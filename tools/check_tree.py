@@ -22,8 +22,9 @@ LAYERS = ("base", "kernels", "tensor", "ops", "model", "users")
 BASE = {"error", "dtype", "shape", "device"}
 KERNEL_CORE = {"exec", "scalar", "philox", "hd", "parallel", "vec", "workers"}
 # Kernel code of a family, beside the signatures in x.h.
-KERNEL_SHARED = {"src/geo/blocks_cuda.h", "src/geo/tile.h", "src/geo/tile_cuda.h",
-                 "src/ops/convert.h", "src/ops/sine_cuda.h"}
+KERNEL_SHARED = {"src/geo/block_tile.h", "src/geo/blocks_cuda.h", "src/geo/edges.h",
+                 "src/geo/tile.h", "src/geo/tile_cuda.h", "src/ops/convert.h", "src/ops/sine_cuda.h",
+                 "src/geo/geo_blocks.h", "src/geo/geo_linear.h", "src/ops/sine.h"}  # geo_blocks: both
 TEST_CORE = {"core/exec.h", "core/scalar.h", "core/philox.h",  # tests iterate over the scalar list
              "cuda/cuda.h", "cuda/cublaslt_api.h", "cuda/emulate/cublaslt.h",
              "cuda/emulate/fiber.h", "geo/geo_blocks.h", "geo/geo_linear.h"}
