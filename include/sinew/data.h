@@ -63,7 +63,7 @@ class Batches {
   // Batch i < count(): gathered rows, or slices that share storage as long as nothing is shuffled.
   Batch operator[](int64_t i) const;
   // The same in two parts, for a recorded step: what changes from batch to batch (the row numbers,
-  // or the slices), and the batch made of it by kernels alone.
+  // or the slices), and the batch made of it by kernels alone, which do not check row numbers.
   void select(int64_t i, std::vector<Tensor>& selection) const;
   Batch of(const std::vector<Tensor>& selection) const;
 

@@ -101,7 +101,7 @@ Tensor geo_linear(const Tensor& x, const Tensor& weight, const Tensor& bias,
 //   fc1, fc2    geo_linear by `table` (n -> n)
 //   act         `sine` with the raw vectors amplitude, frequency, decay and phase, relu or tanh
 //   keep        a factor per index of the leading axis of x (drop path: 0 or 1 / (1 - p)), or
-//               undefined; it has no gradient
+//               undefined; it has no gradient, and 0 times a branch that is not finite is NaN
 // Shapes: alpha (1); scale, shift, biases and raw vectors (n); weights (n, k). Shift, biases, phase
 // may be undefined.
 struct GeoBlockOperands {
@@ -118,10 +118,11 @@ struct GeoBlocksOptions {
 };
 // x (..., n) through all blocks, which have the same k, activation and kind of norm. The same
 // function as that composition of ops, but for rounding, in one kernel each way: a tile of rows
-// passes through all blocks while it is in the cache. On the CPU, f32 or f64; differentiable to any
-// order. Memory for the backward: two or four times x per block.
-// On cuda, one kernel per block each way; x is f32 or bf16, all else, and what happens between a
-// block's x and its output, f32. Memory for the backward: x and an f32 per block.
+// passes through all blocks while it is in the cache. On the CPU, f32 or f64; differentiable to
+// second order. Roundings are relative to the largest of a feature's sum and its bias. Memory for
+// the backward: two or four times x per block. On cuda, one kernel per block each way; x is f32 or
+// bf16, all else, and what happens between a block's x and its output, f32. Memory for the
+// backward: x and an f32 per block.
 Tensor geo_blocks(const Tensor& x, const std::vector<GeoBlockOperands>& blocks,
                   const GeoBlocksOptions& options = {});
 

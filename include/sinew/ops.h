@@ -112,11 +112,13 @@ enum class Decay : uint8_t { abs, relu, none };
 struct Bounds {
   double low = -std::numeric_limits<double>::infinity();
   double high = std::numeric_limits<double>::infinity();
+  friend bool operator==(const Bounds&, const Bounds&) = default;
 };
 struct SineOptions {
   Decay decay = Decay::abs;
   Bounds amplitude_bounds, frequency_bounds, decay_bounds;
   std::optional<DType> y_dtype;  // z's if unset; on cuda f32 or bf16, whatever z's is
+  friend bool operator==(const SineOptions&, const SineOptions&) = default;
 };
 Tensor sine(const Tensor& z, const Tensor& raw_amplitude, const Tensor& raw_frequency,
             const Tensor& raw_decay, const Tensor& phase = {}, const SineOptions& options = {});

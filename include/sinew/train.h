@@ -103,7 +103,8 @@ class Trainer {
   // The next optimizer step; after the last one of an epoch also validation and the record. False
   // when there is nothing left to do: then the best weights are in the network. On cuda nobody
   // waits for a step but the last one of an epoch: an error of OnNonfinite::stop, which names its
-  // step, then comes there, or from last_step() or state(), with the weights before that step.
+  // step, then comes there, or from last_step() or state(), with the weights before that step;
+  // until then steps_done() counts the steps after it too, and masks drawn by them stay drawn.
   bool step();
   bool epoch_ended() const;  // the last step() ended an epoch: history().back() is new
   int64_t steps_done() const;

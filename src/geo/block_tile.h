@@ -106,12 +106,12 @@ struct Ready {
   }
 };
 
-// The rows of `keep` that belong to a tile, 0 beyond the last.
+// The rows of `keep` that belong to a tile; those beyond the last repeat it.
 template <class T>
 void load_keep(const void* keep, const GeoBlocks& a, int64_t tile, T* out) {
   for (int64_t r = 0; r < a.width; ++r) {
-    const int64_t row = tile * a.width + r;
-    out[r] = row >= a.rows ? T(0) : keep ? at<T>(keep)[row / a.rows_per_keep] : T(1);
+    const int64_t row = tile * a.width + r < a.rows ? tile * a.width + r : a.rows - 1;
+    out[r] = keep ? at<T>(keep)[row / a.rows_per_keep] : T(1);
   }
 }
 

@@ -35,6 +35,7 @@ class LaneSums {
  public:
   static constexpr int64_t room = 32;
   explicit LaneSums(T* out = nullptr) : out_(out) {}
+  void start(T* out) { out_ = out; }
   T* next() { return buffer_ + lanes<T> * count_; }
   void take(int64_t count) {
     count_ += count;
@@ -81,7 +82,7 @@ struct EdgeSums {
   static constexpr int64_t most = group_rows < tile_width ? tile_width / group_rows : 1;
   LaneSums<T> of_group[most];
   explicit EdgeSums(T* out) {
-    for (LaneSums<T>& sums : of_group) sums = LaneSums<T>(out);
+    for (LaneSums<T>& sums : of_group) sums.start(out);
   }
   LaneSums<T>& at_row(int64_t row) { return of_group[row / group_rows]; }
   void flush() {

@@ -45,8 +45,7 @@ constexpr GeoBlockGradients geo_block_gradients(int64_t n, int64_t k) {
 //   saved   per tile and block: planes x, z = fc1's output and, if `keeps_values`, y = act(z) and c
 //           (sine: A exp(-d g) cos); else the backward computes y and c again. Null: not saved.
 //   stats   (tiles, count, 2, width): mean and 1 / sqrt of the norm
-//   ready   (count, geo_ready(n, k)): weights times the norm's scale, and so on; made by the
-//   forward
+//   ready   (count, geo_ready(n, k)): weights times the norm's scale and so on, by the forward
 // On a GPU, where a tile has `width` rows, 4 or 8, in planes (n, 4):
 //   inputs  (count - 1, rows, n) of x's type: of each block but the first
 //   saved   (count, tiles, width / 4, n, 4): z

@@ -1,13 +1,15 @@
 // Residual blocks on the CPU, backward. A task takes its tiles of rows back through all blocks and
-// adds up the gradients of parameters, which a second pass then sums over the tasks, in order. With
-// g = dL/dnext, keep and alpha as in the forward, x' = x - mean, r = 1 / sqrt(var + eps):
-//     dw2, db2    from g keep and y;                    dalpha = <w2, dw2 / alpha> + <b2, db2 /
-//     alpha> q           = sum of alpha w2 g keep over the edges that read y;    dz = q act'(z)
-//     dw1, db1    from dz r and x';                     dscale = sum of w1 dw1 / scale over its
-//     edges dx          = g + u - r^2 x' m / n,  u = sum of (w1 scale) dz r over the edges that
-//     read x,
-//                   m = sum over features of dz (z - b1'), less the mean of u where the norm
-//                   centres
+// adds up the gradients of parameters, which a second pass then sums over the tasks, in order.
+// With g = dL/dnext, x' = x - mean, r = 1 / sqrt(var + eps), keep and alpha as in the forward:
+//
+//   dw2, db2   from g keep and y
+//   dalpha     = <w2, dw2 / alpha> + <b2, db2 / alpha>
+//   q, dz      q = sum of alpha w2 g keep over the edges that read y; dz = q act'(z)
+//   dw1, db1   from dz r and x'
+//   dscale     = sum of w1 dw1 / scale over the edges that read a feature
+//   dx         = g + u - r (r m / n) x', where u = sum of (w1 scale) dz r over the edges that read
+//              x, m = sum over features of dz (z - b1'); less the mean of u where the norm centres
+//
 // so that no gradient of a norm needs another pass over the features.
 #include "geo/block_tile.h"
 
@@ -121,7 +123,8 @@ void to_input(const Backward<T>& s, const T* x, T* g) {
                                        count, s.dz + row, a.width, values, u, dw.at_row(row));
       for (int j = 0; j < group; ++j) {
         T* out = g + i * a.width + row + j * v;
-        store(out, load(out) + (u[j] - values[j] * load(s.m + row + j * v)));
+        const Vec<T> normed = values[j] * load(s.r + row + j * v);
+        store(out, load(out) + (u[j] - normed * load(s.m + row + j * v)));
       }
     });
   }
@@ -163,7 +166,7 @@ void backward_block(const GeoBlocksBackward& args, int64_t part, int64_t tile, i
   const Vec<T> n(static_cast<T>(a.n));
   for (int64_t row = 0; row < a.width; row += lanes<T>) {
     const Vec<T> r = load(s.r + row);
-    store(s.m + row, r * r * load(s.m + row) / n);
+    store(s.m + row, r * load(s.m + row) / n);
     store(s.u + row, load(s.u + row) / n);
   }
   const T* x = s.p.x;
@@ -273,7 +276,7 @@ void finish(const GeoBlocksBackward& args, int64_t index) {
 template <class T>
 void backward(Cpu& device, const GeoBlocksBackward& args) {
   const GeoBlocks& a = args.stack;
-  parallel_for(device, args.parts, a.rows * a.count * a.n * (4 * a.k + 32) / (args.parts + 1),
+  parallel_for(device, args.parts, a.rows * a.count * a.n * (4 * a.k + 32) / args.parts,
                [&](int64_t part, int thread) { backward_part<T>(args, part, thread); });
   parallel_for(device, a.count, a.n * a.k * (args.parts + 8),
                [&](int64_t block) { finish<T>(args, block); });

@@ -144,7 +144,8 @@ void Batches::set_order(const Tensor& order) {
     if (row < 0 || row >= rows())
       throw Error("batches: order has row " + std::to_string(row) + " of " +
                   std::to_string(rows()));
-  order_ = order;
+  order_ = Tensor(order.shape(), DType::i32);  // its own: gather does not check again
+  order_.assign(order);
 }
 
 int64_t Batches::count() const { return rows() / batch_size_ + (rows() % batch_size_ != 0); }

@@ -3,7 +3,6 @@
 // sqrt(fan_in) = 1 / sqrt(fan_in), which is also that of its bias.
 #include <algorithm>
 #include <cmath>
-#include <typeinfo>
 
 #include "sinew/error.h"
 #include "sinew/nn.h"
@@ -60,19 +59,27 @@ GeoBlocksOptions fused_options(const GeoBlock& block) {
   return out;
 }
 
+// All that geo_blocks has once for all blocks.
+bool alike(const GeoBlock& a, const GeoBlock& b) {
+  if (a.norm.kind != b.norm.kind || a.fc1.table->k != b.fc1.table->k) return false;
+  if (const SineActivation* sine = sine_of(a), *other = sine_of(b); sine && other)
+    return sine->config.sine == other->config.sine;
+  const auto* plain = dynamic_cast<const PlainActivation*>(a.act.get());
+  const auto* other = dynamic_cast<const PlainActivation*>(b.act.get());
+  return plain && other && plain->kind == other->kind;
+}
+
 bool can_fuse(std::span<const GeoBlock> blocks) {
-  if (fusion() == Fusion::off) return false;
+  if (fusion() == Fusion::off || blocks.empty()) return false;
   return std::all_of(blocks.begin(), blocks.end(), [&](const GeoBlock& block) {
-    const GeoBlock& first = blocks[0];
-    const auto* plain = dynamic_cast<const PlainActivation*>(block.act.get());
+    const Connectivity& table = *block.fc1.table;
     const SineActivation* sine = sine_of(block);
-    const bool alike = typeid(*block.act) == typeid(*first.act) &&
-                       block.norm.kind == first.norm.kind &&
-                       block.fc1.table->k == first.fc1.table->k &&
-                       geo_blocks_fit(block.fc1.table->n_out, block.fc1.table->k);
-    return alike && (sine    ? sine->config.feature_dim == -1
-                     : plain ? plain->kind != ActivationKind::gelu
-                             : false);
+    const auto* plain = dynamic_cast<const PlainActivation*>(block.act.get());
+    const bool known = sine    ? sine->config.feature_dim == -1
+                       : plain ? plain->kind != ActivationKind::gelu
+                               : false;
+    return known && alike(block, blocks[0]) && block.fc1.table == block.fc2.table &&
+           geo_blocks_fit(table.n_out, table.k);
   });
 }
 

@@ -1,7 +1,7 @@
 // The training loop as a state machine: step() runs one batch, so that a caller can write a
 // checkpoint, show progress or stop between any two steps. A batch is one recorded Step: rows,
 // gradients, tally, update. Whether a step counts, is skipped or ends the training is decided by
-// the kernels; the host reads the tally once per epoch, or when it is asked for it.
+// the kernels; on a GPU the host reads the tally once per epoch, or when it is asked for it.
 #include <algorithm>
 #include <chrono>
 #include <cmath>

@@ -255,6 +255,56 @@ TEST_CASE("geo_blocks: no rows, no blocks, leading axes") {
   CHECK(geo_blocks(x, {}, {}).values() == x.values());
 }
 
+TEST_CASE("geo_blocks: rows that fill up a tile reach no gradient, whatever eps and biases") {
+  Case c{NormKind::rms, {}, Parts::none, 5, 3, Pattern::local};
+  c.options.eps = 0;
+  const auto finite = [&](const std::vector<Tensor>& in) {
+    const Function f = [&](const std::vector<Tensor>& t) {
+      return geo_blocks(t[0], blocks_of(c, t, 2, 3), c.options);
+    };
+    for (const Tensor& t : values_and_gradients(f, in, DType::f32))
+      for (double v : t.values())
+        if (!std::isfinite(v)) return false;
+    return true;
+  };
+  CHECK(finite(inputs_of(c, 6)));
+  c = {NormKind::none, {}, Parts::all, 5, 3, Pattern::local};
+  c.options.activation = BlockActivation::relu;
+  auto in = inputs_of(c, 6);
+  in[0] = Tensor::full({5, 6}, 1e38, DType::f64);  // cancels b1, which alone would overflow
+  in[1] = in[2] = Tensor::full({6, 3}, -1, DType::f64);
+  in[3] = Tensor::full({6}, 3e38, DType::f64);
+  in[6] = in[7] = Tensor::zeros({6, 3}, DType::f64);
+  CHECK(finite(in));
+}
+
+TEST_CASE("through_blocks: none, and blocks that are not alike") {
+  TorchGenerator generator(1);
+  NetworkConfig config;
+  config.connectivity.shape = {4, 5};
+  config.connectivity.k = 3;
+  config.residual_alpha_init = 0.5;
+  const auto table = make_connectivity(config.connectivity);
+  const Tensor x = random_f32({7, 20}, 1);
+  CHECK(through_blocks(x, {}, Mode::eval).values() == x.values());
+  NetworkConfig relu = config, tanh = config, bounded = config;
+  relu.activation = ActivationKind::relu;
+  tanh.activation = ActivationKind::tanh;
+  bounded.activation_config.sine.frequency_bounds.high = 0.3;
+  NetworkConfig none = config;
+  none.norm = NormKind::none;
+  for (const auto& [first, second] :
+       {std::pair{relu, tanh}, {config, bounded}, {config, relu}, {config, none}}) {
+    std::vector<GeoBlock> blocks;
+    blocks.emplace_back(first, table, 0, std::nullopt, generator);
+    blocks.emplace_back(second, table, 0, std::nullopt, generator);
+    const Tensor fused = through_blocks(x, blocks, Mode::eval);
+    set_fusion(Fusion::off);
+    CHECK(difference(fused, through_blocks(x, blocks, Mode::eval)) < 1e-6);
+    set_fusion(Fusion::on);
+  }
+}
+
 TEST_CASE("a network with its blocks fused is the one of single ops, masks included") {
   for (const char* activation : {"psann", "phase_psann", "relu", "tanh", "relu_sigmoid_psann"})
     for (NormKind norm : {NormKind::none, NormKind::rms, NormKind::layer}) {
