@@ -149,8 +149,12 @@ constexpr const char* help =
     "own:\n"
     "of a large copy and a large matrix product, measured first. Call 1 and 2 are the times of "
     "the\n"
-    "first two calls: eager, and recording. /gradient is forward and backward; step/ is forward,\n"
-    "loss, backward and AdamW; the dense networks have as many parameters as the geo-sparse one.";
+    "first two calls: eager, and recording. /gradient is forward and backward for all inputs,\n"
+    "/input_gradient and /weight_gradient for one of them; step/ is forward, loss, backward and\n"
+    "AdamW, its bytes and operations those of the single ops, so that fused ones may exceed 100 "
+    "%;\n"
+    "op/geo_blocks is the fused op whatever --fusion says. The dense networks have as many\n"
+    "parameters as the geo-sparse one.";
 
 }  // namespace
 
@@ -159,7 +163,7 @@ void add_bench(Flags& program) {
   Flags flags =
       program.add_command("bench", "Time ops, modules and training steps", help, [b] { run(*b); });
   flags.add("--filter", b->filter,
-            "only cases whose name contains this text; several: any of them");
+            "only cases whose name contains this text; may be repeated: any of them");
   flags.add("--list", b->list, "print the names of the cases and end");
   flags.add("--rounds", b->budget.rounds, "rounds of calls per case").above_zero().range(1, 10000);
   flags

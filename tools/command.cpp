@@ -66,7 +66,7 @@ void add_run_flags(Flags& flags, RunFlags& run) {
       .one_of({"f32", "tf32", "bf16", "f64"});
   flags.add("--graph", run.graph, "record steps once and replay them: auto, on or off")
       .one_of({"auto", "on", "off"});
-  flags.add("--fusion", run.fusion, "residual blocks in one kernel: on, or off (op by op)")
+  flags.add("--fusion", run.fusion, "fused kernels for residual blocks: on, or off (op by op)")
       .one_of({"on", "off"});
   flags.add("--quiet", run.quiet, "print nothing but errors");
 

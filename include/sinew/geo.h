@@ -116,13 +116,13 @@ struct GeoBlocksOptions {
   SineOptions sine;   // without y_dtype
   double eps = 1e-6;  // of the norm
 };
-// x (..., n) through all blocks, which have the same k, activation and kind of norm. The same
-// function as that composition of ops, but for rounding, in one kernel each way: a tile of rows
-// passes through all blocks while it is in the cache. On the CPU, f32 or f64; differentiable to
-// second order. Roundings are relative to the largest of a feature's sum and its bias. Memory for
-// the backward: two or four times x per block. On cuda, one kernel per block each way; x is f32 or
-// bf16, all else, and what happens between a block's x and its output, f32. Memory for the
-// backward: x and an f32 per block.
+// x (..., n) through all blocks, which have the same k, activation and kind of norm: the same
+// function as that composition of ops, but for rounding (relative to the largest of a feature's sum
+// and its bias). Differentiable to second order. On the CPU, f32 or f64, in one kernel each way: a
+// tile of rows passes through all blocks while it is in the cache. Memory for the backward: four
+// times x per block while that is at most 32 MiB for all, else twice.
+// On cuda, one kernel per block forward and two backward; x is f32 or bf16, all else, and what
+// happens between a block's x and its output, f32. Memory for the backward: x and an f32 per block.
 Tensor geo_blocks(const Tensor& x, const std::vector<GeoBlockOperands>& blocks,
                   const GeoBlocksOptions& options = {});
 

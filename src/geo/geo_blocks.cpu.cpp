@@ -5,8 +5,6 @@
 //     z = r sum_j (w1 scale)[o, j] (x - mean) + b1',   b1' = b1 + sum_j w1[o, j] shift
 #include "geo/geo_blocks.h"
 
-#include <algorithm>
-
 #include "geo/block_tile.h"
 
 namespace sinew {
@@ -137,7 +135,7 @@ void forward_tile(const GeoBlocksForward& args, int64_t tile, int thread) {
   // Rows beyond the last repeat it, so that they are not finite only where it is not: their
   // gradients are 0, and 0 times infinity would reach the weights.
   for (int64_t i = 0; i < a.n * a.width && rows < a.width; i += a.width)
-    std::fill(planes(0).x + i + rows, planes(0).x + i + a.width, planes(0).x[i + rows - 1]);
+    for (int64_t r = rows; r < a.width; ++r) planes(0).x[i + r] = planes(0).x[i + rows - 1];
   for (int64_t i = 0; i < a.count; ++i) {
     const TilePlanes<T> p = planes(i);
     T* stats = a.stats ? static_cast<T*>(a.stats) + (tile * a.count + i) * 2 * a.width : own_stats;

@@ -67,8 +67,8 @@ class Run:
              str(threads or self.arguments.threads), "--rounds", str(rounds), "--seconds",
              str(seconds), "--quiet", "--json", str(file), *filters,
              *(["--quick"] if self.arguments.quick else [])], ROUND_SECONDS)
-        if error:
-            self.note(f"Sinew: {error}")
+        if error or not file.exists():
+            self.note(f"Sinew: {error or 'no figures were written'}")
             return {}
         record = json.loads(file.read_text(encoding="utf-8"))
         self.environment = record["environment"]
@@ -275,6 +275,10 @@ def parse_arguments():
         parser.error(f"--peers: {', '.join(sorted(unknown))} is none of {', '.join(PEERS)}")
     if arguments.rounds < 1 or arguments.threads < 1:
         parser.error("--rounds and --threads must be at least 1")
+    for name in arguments.only or []:
+        if name not in PARTS and not any(name in case for case in cases_of(arguments.quick)):
+            parser.error(f"--only {name}: no case has this in its name; there are "
+                         f"{', '.join([*cases_of(arguments.quick), *PARTS])}")
     if arguments.quick:
         arguments.rounds, arguments.seconds = min(arguments.rounds, 2), 0.001
     return arguments
@@ -282,7 +286,7 @@ def parse_arguments():
 
 def main():
     arguments = parse_arguments()
-    if not os.access(arguments.sinew, os.X_OK):
+    if not (os.path.isfile(arguments.sinew) and os.access(arguments.sinew, os.X_OK)):
         sys.exit(f"run: {arguments.sinew} is no program")
     arguments.sinew = os.path.abspath(arguments.sinew)
     processors = sorted(os.sched_getaffinity(0))
@@ -294,6 +298,8 @@ def main():
         Path(arguments.json).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     if arguments.markdown:
         Path(arguments.markdown).write_text(render(content, as_markdown), encoding="utf-8")
+    if any(not times.get("sinew") for times in content["rounds"]):
+        sys.exit("run: Sinew was not measured")
 
 
 if __name__ == "__main__":
