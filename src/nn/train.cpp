@@ -63,7 +63,8 @@ std::vector<Tensor> Trainer::Impl::one_step(const std::vector<Tensor>& rows) {
 }
 
 void Trainer::Impl::begin_epoch() {
-  current = EpochRecord();
+  former = std::exchange(current, EpochRecord());
+  former_ms.swap(step_ms);
   current.epoch = done / batches.count() + 1;
   finite_norms = loss_rows = 0;
   tally.assign(std::vector<double>{1, 0, 0, 0, 0, 0, 0, 0, 0});
@@ -115,8 +116,13 @@ void Trainer::Impl::wait() {
   done = (current.epoch - 1) * batches.count() + steps;
   step_ms.resize(static_cast<size_t>(steps));
   collect();
+  const EpochRecord stopped_in = current;
+  if (steps == 0) {
+    current = former;
+    step_ms.swap(former_ms);
+  }
   tally.view(0, {1}).assign(1.0);
-  throw Error("train: loss or gradient is not finite (epoch " + std::to_string(current.epoch) +
+  throw Error("train: loss or gradient is not finite (epoch " + std::to_string(stopped_in.epoch) +
               ", step " + std::to_string(steps + 1) + ")");
 }
 

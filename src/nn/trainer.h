@@ -37,6 +37,8 @@ struct Trainer::Impl {
   EpochRecord current;
   int64_t finite_norms = 0, loss_rows = 0;  // rows that train_loss counts
   std::vector<double> step_ms;
+  EpochRecord former;  // of the epoch before, and its times: the state after a stop in a first step
+  std::vector<double> former_ms;
   StepTime last_step;
   int64_t waiting = 0;               // steps since the last wait()
   std::map<int64_t, int64_t> calls;  // of the steps, by the rows of the batch

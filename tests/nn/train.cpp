@@ -135,6 +135,25 @@ TEST_CASE("train: non-finite losses stop, are skipped or ignored") {
     CHECK_THROWS_WITH_AS(run.trainer->step(),
                          "train: loss or gradient is not finite (epoch 1, step 1)", Error);
   }
+  {  // in the first step of an epoch: the state is that of the epoch before
+    TrainOptions explodes = options;
+    explodes.epochs = 2;
+    explodes.batch_size = 70;
+    explodes.clip_norm = 0;
+    explodes.schedule.lr = 1e38;
+    Run run(explodes);
+    CHECK(run.trainer->step());
+    const auto before = bits(run.trainer->state());
+    CHECK_THROWS_WITH_AS(run.trainer->step(),
+                         "train: loss or gradient is not finite (epoch 2, step 1)", Error);
+    CHECK(run.trainer->steps_done() == 1);
+    const NamedTensors state = run.trainer->state();
+    Run other(explodes);
+    other.trainer->set_state(state);
+    CHECK(other.trainer->steps_done() == 1);
+    CHECK(other.trainer->history().size() == 1);
+    CHECK(bits(state).size() == before.size());
+  }
   options.on_nonfinite = OnNonfinite::skip;
   Run skip(options, INFINITY);
   const auto before = skip.weights();
