@@ -90,7 +90,7 @@ struct EdgeSums {
   }
 };
 
-// The same, and the gradients of the weights besides: to dw goes the sum over the rows of
+// add_edges, and the gradients of the weights besides: to dw goes the sum over the rows of
 // own plane[source[e]] for each edge. A plane's value is loaded once for both.
 template <class T, int group>
 inline void add_edges_and_products(const int32_t* source, const T* w, int64_t count, const T* plane,
