@@ -60,7 +60,8 @@ class Programs:
         return self.known[need]
 
     def imports(self, python, module):
-        return run_quiet([python, "-c", f"import numpy, {module}"], 120, self.variables)[1]
+        error = run_quiet([python, "-c", f"import numpy, {module}"], 120, self.variables)[1]
+        return error and f"{python} has no {module} and numpy ({error})"
 
     def build_eigen(self):
         """Compiles eigen_sparse.cpp with the compiler found."""
