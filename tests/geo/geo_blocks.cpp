@@ -150,6 +150,7 @@ TEST_CASE("geo_blocks: equals the composition of ops, values and all gradients, 
                                            {70, 8, Pattern::hash},
                                            {33, 37, Pattern::random}})
       for (const Case& c : cases(rows, k, pattern)) {
+        if (rows == 33 && c.parts == Parts::none) continue;  // for time
         const auto in = inputs_of(c, 20);
         const Function fused = [&](const std::vector<Tensor>& t) {
           return geo_blocks(t[0], blocks_of(c, t, 4, 5), c.options);
@@ -174,15 +175,17 @@ TEST_CASE("geo_blocks: equals the composition of ops, values and all gradients, 
 }
 
 TEST_CASE("geo_blocks: gradients of first and second order") {
-  for (const Case& c : cases(3, 4, Pattern::hash)) {
+  for (Case c : cases(2, 3, Pattern::hash)) {
     if (c.options.activation == BlockActivation::relu) continue;  // kinks: compared above
-    const auto in = inputs_of(c, 6);
+    const bool second = c.options.activation == BlockActivation::sine && c.parts == Parts::all &&
+                        c.options.sine == SineOptions();
+    if (second) c.count = 1;
+    const auto in = inputs_of(c, 4);
     const Function f = [&](const std::vector<Tensor>& t) {
-      return geo_blocks(t[0], blocks_of(c, t, 2, 3), c.options);
+      return geo_blocks(t[0], blocks_of(c, t, 2, 2), c.options);
     };
     CHECK(gradient_error(f, in) < 1e-6);
-    if (c.options.sine.decay == Decay::abs && c.parts == Parts::all)
-      CHECK(second_order_error(f, in) < 1e-6);
+    if (second) CHECK(second_order_error(f, in) < 1e-6);
   }
 }
 
