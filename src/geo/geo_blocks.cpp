@@ -20,6 +20,9 @@ constexpr int64_t tensors_per_block = 11;            // with gradients, in the o
 constexpr int64_t values_limit = int64_t{32} << 20;  // bytes; above, the backward computes twice
 constexpr int64_t most_parts = 16;                   // of the rows, with sums of their own
 
+static_assert(static_cast<int>(BlockActivation::relu) == static_cast<int>(TileFunction::relu) &&
+              static_cast<int>(BlockActivation::tanh) == static_cast<int>(TileFunction::tanh));
+
 std::vector<Tensor> tensors(const Tensor& x, const std::vector<GeoBlockOperands>& blocks) {
   std::vector<Tensor> out{x};
   for (const GeoBlockOperands& b : blocks)

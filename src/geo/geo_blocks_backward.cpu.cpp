@@ -20,7 +20,6 @@ namespace {
 template <class T>
 struct Backward {
   const GeoBlocks& a;
-  int64_t index;
   const GeoBlockPointers& b;
   Ready<T> ready;
   TilePlanes<T> p;
@@ -139,7 +138,6 @@ void backward_block(const GeoBlocksBackward& args, int64_t part, int64_t tile, i
   const GeoBlockGradients where = geo_block_gradients(a.n, a.k);
   const T* stats = at<T>(a.stats, (tile * a.count + index) * 2 * a.width);
   Backward<T> s{a,
-                index,
                 b,
                 Ready<T>(a, index),
                 saved_planes<T>(a, tile, index),
